@@ -1,0 +1,34 @@
+"""Every exception the engine raises on purpose.
+
+    AutoresearchError          what is wrong, where, and the mend; shown to the user as one line
+    ├── UsageError             the user's input: flags, task.toml, a tag, a workspace     (exit 2)
+    │   └── Busy               another engine holds this run or this device
+    ├── RunFailed              the run cannot go on: the baseline crashes, the branch moved (exit 1)
+    └── EngineUnreachable      no engine answers on the run's socket
+
+A crash, a timeout or a NaN of an experiment is not here: those are verdicts.
+"""
+
+
+class AutoresearchError(Exception):
+    """One line for the user: what, where, and the mend."""
+
+    exit_code = 1
+
+
+class UsageError(AutoresearchError):
+    """The user's input cannot be used; nothing was changed."""
+
+    exit_code = 2
+
+
+class Busy(UsageError):
+    """Another engine holds this run or this device."""
+
+
+class RunFailed(AutoresearchError):
+    """The run cannot go on without the user."""
+
+
+class EngineUnreachable(AutoresearchError):
+    """No engine answers for this run."""

@@ -1,0 +1,275 @@
+"""Every event of a run, in the order in which it can appear, and every command. Nothing else.
+
+An event is a frozen dataclass; a journal line is `{"type": …, "time": …, **fields}`. `time` is Unix seconds.
+Readers skip types they do not know, so that an older cockpit can follow a newer engine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from core.experiment import Outcome
+
+# --- the run ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """Always the first line of a journal. `task` is task.toml as read; `fingerprint` names data and tokenizer."""
+
+    tag: str
+    workspace: str
+    task_folder: str  # relative to the workspace, "" for its root
+    task: Mapping[str, Any]
+    backend: str  # "cuda", "mlx", or "" for a task of the user's own
+    device: str
+    agent: str
+    seed: int
+    base: str  # the commit the baseline is read from
+    fingerprint: str
+    settings: Mapping[str, Any]  # [settings] as `prepare` resolved them
+    train_seconds: float
+    experiments: int | None  # proposals after the baseline; None: until stopped
+    hours: float | None
+    plan: str  # the sentence said before the start
+    notes: tuple[str, ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStarted:
+    """An engine took the run's lock: the first time, or again (`resumed`)."""
+
+    pid: int
+    resumed: bool
+    device: str = ""
+    experiments: int | None = None  # the limit in force from here on
+    hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaused:
+    """The run stands still, because somebody asked or because it must (`reason`)."""
+
+    reason: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunContinued:
+    """The end of a pause of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A command reached the engine. `effect` says when it takes effect, in words for the user."""
+
+    command: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """`done`: the limit was reached. `stopped`: the user. `failed`: it cannot go on; `message` says why and the mend."""
+
+    reason: Literal["done", "stopped", "failed"]
+    message: str
+
+
+# --- an experiment ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proposing:
+    """The agent was asked for a proposal."""
+
+    number: int
+    incumbent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRefused:
+    """Refused before it was committed: no edit, does not parse, a duplicate. Not an experiment."""
+
+    number: int
+    reason: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """The intent: the whole edit, durable before anything else happens. The baseline's edits are empty."""
+
+    number: int
+    parent: str
+    incumbent: int | None
+    edits: Mapping[str, str]
+    description: str
+    hypothesis: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The commit exists and is pinned at `ref`. `diff` is against the parent, `lines` counts the artifact's lines."""
+
+    number: int
+    commit: str
+    ref: str
+    diff: str
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted:
+    number: int
+    trial: int
+    seed: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialReady:
+    """READY: the training rows were handed over and the clock runs. `startup_seconds` is what came before."""
+
+    number: int
+    trial: int
+    startup_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialHeld:
+    """A pause took hold. `step` is None for a command that knows nothing of us and was frozen where it was."""
+
+    number: int
+    trial: int
+    step: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialContinued:
+    number: int
+    trial: int
+    held_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDone:
+    """DONE: the checkpoint is complete and the process group is gone. What follows is evaluation."""
+
+    number: int
+    trial: int
+    train_seconds: float
+    steps: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialVoid:
+    """Cut by us or by the power, never by the artifact: it counts for nothing and is run again."""
+
+    number: int
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    number: int
+    trial: int
+    value: float
+    train_seconds: float
+    total_seconds: float
+    peak_memory_mb: float
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    self_reported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The trial failed by itself. `log_tail`: the last lines of its log, control characters stripped."""
+
+    number: int
+    trial: int
+    reason: str
+    log_tail: str
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdict. `delta` is the value minus that of `incumbent`, the experiment it was judged by."""
+
+    number: int
+    outcome: Outcome
+    reason: str
+    incumbent: int | None
+    delta: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchMoved:
+    number: int
+    old: str | None
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentDone:
+    """The last event of an experiment: everything about it is durable."""
+
+    number: int
+
+
+Event = (
+    RunStarted
+    | EngineStarted
+    | RunPaused
+    | RunContinued
+    | Acknowledged
+    | RunEnded
+    | Proposing
+    | ProposalRefused
+    | Proposed
+    | Committed
+    | TrialStarted
+    | TrialReady
+    | TrialHeld
+    | TrialContinued
+    | TrialDone
+    | TrialVoid
+    | Measured
+    | Crashed
+    | Judged
+    | BranchMoved
+    | ExperimentDone
+)
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+Command = Literal["pause", "pause-after", "resume", "skip", "stop", "stop-now"]
+COMMANDS: tuple[Command, ...] = ("pause", "pause-after", "resume", "skip", "stop", "stop-now")
+
+# --- to and from a journal line --------------------------------------------------------------------------------------
+
+TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}  # type: ignore[attr-defined]
+
+
+def to_record(event: Event, time: float) -> dict[str, Any]:
+    """The JSON object of one journal line."""
+    fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
+    return {"type": type(event).__name__, "time": time, **fields}
+
+
+def from_record(record: Mapping[str, Any]) -> Event | None:
+    """The event of a journal line; None for a type or a shape that this version does not know."""
+    kind = TYPES.get(str(record.get("type")))
+    if kind is None:
+        return None
+    known = {f.name for f in dataclasses.fields(kind)}
+    try:
+        return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known})
+    except TypeError:
+        return None

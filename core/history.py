@@ -1,0 +1,171 @@
+"""What the events add up to. A pure fold: engine, agents and viewers all read a run through it.
+
+    history = fold(events)          # or, one event at a time: history = reduce(history, event, time)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from core import events as ev
+from core.experiment import Experiment, Measurement, Verdict
+
+Phase = Literal["starting", "proposing", "committing", "startup", "training", "evaluating", "deciding", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The experiment in flight: what is known of it so far."""
+
+    number: int
+    proposed: ev.Proposed | None = None
+    committed: ev.Committed | None = None
+    trial: int = 0  # of the last trial that was started
+    trial_open: bool = False  # started and neither done with its measurement, nor crashed, nor void
+    pid: int | None = None
+    trials: int = 0  # trials that were measured or crashed
+    measurement: Measurement | None = None
+    crashed: ev.Crashed | None = None
+    judged: ev.Judged | None = None
+    held_since: float | None = None
+    ready_at: float | None = None
+    held_seconds: float = 0.0  # within this trial, since READY
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything the journal says. `experiments` holds finished ones only, in the order of their numbers."""
+
+    run: ev.RunStarted | None = None
+    started_at: float = 0.0
+    engine: ev.EngineStarted | None = None
+    experiments: tuple[Experiment, ...] = ()
+    pending: Pending | None = None
+    incumbent: int | None = None  # a number
+    tip: str | None = None  # where the branch points, by the journal
+    phase: Phase = "starting"
+    paused: ev.RunPaused | None = None
+    paused_since: float | None = None
+    ended: ev.RunEnded | None = None
+    refused: int = 0
+    last_refusal: ev.ProposalRefused | None = None
+    last_time: float = 0.0
+    active_seconds: float = 0.0  # the time engines have spent on this run, pauses of the run included
+    engine_since: float = field(default=0.0)
+
+    @property
+    def best(self) -> Experiment | None:
+        """The incumbent as an experiment; None before the baseline is kept."""
+        return None if self.incumbent is None else self.experiments[self.incumbent]
+
+    @property
+    def next_number(self) -> int:
+        return self.pending.number if self.pending else len(self.experiments)
+
+    def count(self, outcome: str) -> int:
+        """Finished experiments with this verdict, the baseline included."""
+        return sum(e.verdict.outcome == outcome for e in self.experiments)
+
+
+def fold(stream: Iterable[tuple[ev.Event, float]], history: History | None = None) -> History:
+    """The history after all these (event, time)."""
+    history = history or History()
+    for event, time in stream:
+        history = reduce(history, event, time)
+    return history
+
+
+def reduce(h: History, event: ev.Event, time: float) -> History:
+    """The history after one more event. Pure."""
+    h = replace(h, last_time=time, active_seconds=h.active_seconds + _worked(h, event, time))
+    match event:
+        case ev.RunStarted():
+            return replace(h, run=event, started_at=time)
+        case ev.EngineStarted():
+            return replace(h, engine=event, engine_since=time, ended=None, paused=None, paused_since=None, phase="starting")
+        case ev.RunPaused():
+            return replace(h, paused=event, paused_since=time)
+        case ev.RunContinued():
+            return replace(h, paused=None, paused_since=None)
+        case ev.RunEnded():
+            return replace(h, ended=event, phase="ended", paused=None, paused_since=None)
+        case ev.Proposing():
+            return replace(h, phase="proposing", pending=Pending(event.number))
+        case ev.ProposalRefused():
+            return replace(h, refused=h.refused + 1, last_refusal=event)
+        case ev.Acknowledged():
+            return h
+        case _:
+            return _experiment(h, event, time)
+
+
+def _worked(h: History, event: ev.Event, time: float) -> float:
+    """Seconds since the last event, if an engine was at work between the two."""
+    between_engines = isinstance(event, ev.RunStarted | ev.EngineStarted) or h.ended is not None
+    return 0.0 if between_engines or not h.last_time else max(0.0, time - h.last_time)
+
+
+def _experiment(h: History, event: ev.Event, time: float) -> History:
+    p = h.pending or Pending(getattr(event, "number", 0))
+    match event:
+        case ev.Proposed():
+            return replace(h, phase="committing", pending=Pending(event.number, proposed=event))
+        case ev.Committed():
+            return replace(h, pending=replace(p, committed=event))
+        case ev.TrialStarted():
+            p = replace(p, trial=event.trial, trial_open=True, pid=event.pid, ready_at=None, held_since=None, held_seconds=0.0)
+            return replace(h, phase="startup", pending=p)
+        case ev.TrialReady():
+            return replace(h, phase="training", pending=replace(p, ready_at=time))
+        case ev.TrialHeld():
+            return replace(h, pending=replace(p, held_since=time))
+        case ev.TrialContinued():
+            return replace(h, pending=replace(p, held_since=None, held_seconds=p.held_seconds + event.held_seconds))
+        case ev.TrialDone():
+            return replace(h, phase="evaluating", pending=replace(p, held_since=None))
+        case ev.TrialVoid():
+            return replace(h, pending=replace(p, trial_open=False, held_since=None))
+        case ev.Measured():
+            m = Measurement(event.value, event.train_seconds, event.total_seconds, event.peak_memory_mb,
+                            event.findings, event.self_reported)  # fmt: skip
+            return replace(h, phase="deciding", pending=replace(p, measurement=m, trials=p.trials + 1, trial_open=False))
+        case ev.Crashed():
+            return replace(h, phase="deciding", pending=replace(p, crashed=event, trials=p.trials + 1, trial_open=False))
+        case ev.Judged():
+            return replace(h, pending=replace(p, judged=event))
+        case ev.BranchMoved():
+            return replace(h, tip=event.new)
+        case ev.ExperimentDone():
+            return _finished(h, p)
+    return h
+
+
+def _finished(h: History, p: Pending) -> History:
+    if not (p.proposed and p.committed and p.judged):
+        return h  # a foreign or damaged line: nothing to conclude from it
+    experiment = Experiment(
+        number=p.number,
+        commit=p.committed.commit,
+        parent=p.proposed.parent,
+        description=p.proposed.description,
+        hypothesis=p.proposed.hypothesis,
+        diff=p.committed.diff,
+        lines=p.committed.lines,
+        details=p.proposed.details,
+        measurement=p.measurement,
+        verdict=Verdict(p.judged.outcome, p.judged.reason),
+        incumbent=p.judged.incumbent,
+        delta=p.judged.delta,
+        trials=p.trials,
+        log_tail=p.crashed.log_tail if p.crashed else "",
+    )
+    kept = experiment.verdict.outcome == "keep"
+    return replace(
+        h,
+        experiments=(*h.experiments, experiment),
+        pending=None,
+        incumbent=experiment.number if kept else h.incumbent,
+        phase="starting",
+    )

@@ -1,0 +1,110 @@
+"""Where every child process of a task is born and where it ends.
+
+`spawn` gives a child no input, a session and process group of its own, a scrubbed environment and, on Linux, a death
+signal that arrives when the engine goes. Confinement of files, network and other processes is not here yet: a child
+runs with the user's rights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+VARIABLE = "AUTORESEARCH_TRIAL"
+
+# What a child needs to find programs, devices and fonts of numbers; keys and tokens are never on such a list.
+_PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "XDG_")
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def environment(trial_file: Path) -> dict[str, str]:
+    """The scrubbed environment of a child, with our one variable in it."""
+    kept = {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith(_PASSED_PREFIXES)}
+    return {**kept, VARIABLE: str(trial_file), "PYTHONUNBUFFERED": "1"}
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    pass_fds: Sequence[int] = (),
+    output: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Start `argv` in a session of its own. `output` takes stdout and stderr: a descriptor, PIPE or DEVNULL.
+
+    Raises OSError where the program cannot be started.
+    """
+    return subprocess.Popen(
+        list(argv),
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        pass_fds=tuple(pass_fds),
+        start_new_session=True,
+        preexec_fn=_die_with_parent if _libc else None,
+    )
+
+
+def _die_with_parent() -> None:
+    assert _libc is not None
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Make this process the one that inherits grandchildren whose parents exit (Linux only), so that they are found."""
+    if _libc:
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """End a child, its group and every descendant that can still be found. Does not reap `process` itself."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            _kill(child)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def sweep(trial_file: Path, limit_seconds: float = 5.0) -> int:
+    """End every process that carries this trial's variable, however it was forked. Returns how many there were.
+
+    A process that rewrote its environment escapes this; where there is a subreaper, the engine's children show it.
+    """
+    marker = str(trial_file)
+    ended = 0
+    deadline = time.monotonic() + limit_seconds
+    while time.monotonic() < deadline:
+        found = [p for p in psutil.process_iter() if p.pid != os.getpid() and _carries(p, marker)]
+        if not found:
+            break
+        for process in found:
+            _kill(process)
+        psutil.wait_procs(found, timeout=0.5)
+        ended += len(found)
+    return ended
+
+
+def _carries(process: psutil.Process, marker: str) -> bool:
+    try:
+        return process.environ().get(VARIABLE) == marker and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.kill()
