@@ -73,7 +73,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """`done`: the limit was reached. `stopped`: the user. `failed`: it cannot go on; `message` says why and the mend."""
+    """`done`: the limit was reached; `stopped`: by the user; `failed`: it cannot go on, `message` says the mend."""
 
     reason: Literal["done", "stopped", "failed"]
     message: str
@@ -254,7 +254,7 @@ COMMANDS: tuple[Command, ...] = ("pause", "pause-after", "resume", "skip", "stop
 
 # --- to and from a journal line --------------------------------------------------------------------------------------
 
-TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}  # type: ignore[attr-defined]
+TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}
 
 
 def to_record(event: Event, time: float) -> dict[str, Any]:
@@ -265,11 +265,14 @@ def to_record(event: Event, time: float) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> Event | None:
     """The event of a journal line; None for a type or a shape that this version does not know."""
-    kind = TYPES.get(str(record.get("type")))
+    kind: Any = TYPES.get(str(record.get("type")))
     if kind is None:
         return None
     known = {f.name for f in dataclasses.fields(kind)}
     try:
-        return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known})
+        event: Event = kind(
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known}
+        )
     except TypeError:
         return None
+    return event

@@ -1,6 +1,6 @@
 """What the events add up to. A pure fold: engine, agents and viewers all read a run through it.
 
-    history = fold(events)          # or, one event at a time: history = reduce(history, event, time)
+history = fold(events)          # or, one event at a time: history = reduce(history, event, time)
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
         case ev.RunStarted():
             return replace(h, run=event, started_at=time)
         case ev.EngineStarted():
-            return replace(h, engine=event, engine_since=time, ended=None, paused=None, paused_since=None, phase="starting")
+            return replace(
+                h, engine=event, engine_since=time, ended=None, paused=None, paused_since=None, phase="starting"
+            )
         case ev.RunPaused():
             return replace(h, paused=event, paused_since=time)
         case ev.RunContinued():
@@ -115,7 +117,9 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
         case ev.Committed():
             return replace(h, pending=replace(p, committed=event))
         case ev.TrialStarted():
-            p = replace(p, trial=event.trial, trial_open=True, pid=event.pid, ready_at=None, held_since=None, held_seconds=0.0)
+            p = replace(
+                p, trial=event.trial, trial_open=True, pid=event.pid, ready_at=None, held_since=None, held_seconds=0.0
+            )
             return replace(h, phase="startup", pending=p)
         case ev.TrialReady():
             return replace(h, phase="training", pending=replace(p, ready_at=time))
@@ -130,9 +134,13 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
         case ev.Measured():
             m = Measurement(event.value, event.train_seconds, event.total_seconds, event.peak_memory_mb,
                             event.findings, event.self_reported)  # fmt: skip
-            return replace(h, phase="deciding", pending=replace(p, measurement=m, trials=p.trials + 1, trial_open=False))
+            return replace(
+                h, phase="deciding", pending=replace(p, measurement=m, trials=p.trials + 1, trial_open=False)
+            )
         case ev.Crashed():
-            return replace(h, phase="deciding", pending=replace(p, crashed=event, trials=p.trials + 1, trial_open=False))
+            return replace(
+                h, phase="deciding", pending=replace(p, crashed=event, trials=p.trials + 1, trial_open=False)
+            )
         case ev.Judged():
             return replace(h, pending=replace(p, judged=event))
         case ev.BranchMoved():

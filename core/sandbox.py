@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -79,12 +79,12 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def sweep(trial_file: Path, limit_seconds: float = 5.0) -> int:
-    """End every process that carries this trial's variable, however it was forked. Returns how many there were.
+def sweep(folder: Path, limit_seconds: float = 5.0) -> int:
+    """End every process whose trial file lies in `folder`, however it was forked. Returns how many there were.
 
-    A process that rewrote its environment escapes this; where there is a subreaper, the engine's children show it.
+    A process that rewrote its environment escapes this; where there is a subreaper, `end_orphans` finds it.
     """
-    marker = str(trial_file)
+    marker = str(folder) + os.sep
     ended = 0
     deadline = time.monotonic() + limit_seconds
     while time.monotonic() < deadline:
@@ -98,9 +98,29 @@ def sweep(trial_file: Path, limit_seconds: float = 5.0) -> int:
     return ended
 
 
+def end_orphans(known: Collection[int]) -> None:
+    """End and reap children that this process adopted: those of its own whose pids are not `known`."""
+    for child in psutil.Process().children():
+        if child.pid not in known:
+            _kill(child)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
+
+
+def freeze(process: subprocess.Popen[bytes], *, frozen: bool) -> None:
+    """Stop, or let go on, a child with all its descendants."""
+    wanted = signal.SIGSTOP if frozen else signal.SIGCONT
+    with contextlib.suppress(psutil.Error, OSError):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.send_signal(wanted)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, wanted)
+
+
 def _carries(process: psutil.Process, marker: str) -> bool:
     try:
-        return process.environ().get(VARIABLE) == marker and process.status() != psutil.STATUS_ZOMBIE
+        carried = process.environ().get(VARIABLE, "")
+        return carried.startswith(marker) and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return False
 

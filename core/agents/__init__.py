@@ -1,7 +1,7 @@
 """What an agent is: it is asked for one proposal at a time and sees the history, never the machine.
 
-    get("search", seed=0)            the keyless default: Optuna over the artifact's capital constants
-    get("scripted:patches/", seed=0) replays a list of patches
+get("search", seed=0)            the keyless default: Optuna over the artifact's capital constants
+get("scripted:patches/", seed=0) replays a list of patches
 """
 
 from __future__ import annotations

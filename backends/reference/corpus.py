@@ -1,0 +1,170 @@
+"""Text on every machine: the sources of the interpreter's own standard library, split and cut into documents.
+
+    sources = stdlib()                      # ~11 MB, in an order that does not depend on the file system
+    training, validation = split(sources)   # about a tenth held out
+    documents(ids, token_bytes, text, T)    # where one text's tokens are cut
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+DATASETS = ("stdlib",)
+HELD_OUT_SHARE = 0.1
+JOIN = 1/8
+
+# Folders and files that are not library source: tests, what others installed, byte code, data of one machine.
+_LEFT_OUT = re.compile(
+    r"(^|/)(tests?|idle_test|site-packages|dist-packages|__pycache__|lib-dynload|config-[^/]*|_bundled)/"
+    r"|(^|/)(_sysconfigdata[^/]*|sitecustomize|usercustomize|test_[^/]*|_?phello[^/]*|bad[^/]*_syntax)\.py$"
+)
+# Tables printed by a program (the character maps of `encodings`): long, and nothing to learn from.
+_GENERATED = re.compile(r"\b(gencodec|gencjkcodecs|genpath)\.py\b")
+
+# Top-level modules that neither torch nor mlx nor numpy imports: only these may be held out, for what a training
+# process must be able to import it can also read. A name that is not listed here, or not known yet, is trained on.
+NEVER_IMPORTED = frozenset(
+    """
+    aifc antigravity asynchat asyncore cgi cgitb chunk crypt curses dbm ensurepip fileinput ftplib idlelib imaplib
+    imghdr lib2to3 mailbox mailcap modulefinder msilib nntplib optparse pipes poplib pyclbr pydoc rlcompleter
+    sched shelve smtpd smtplib sndhdr stringprep sunau symtable tabnanny telnetlib tkinter trace turtle
+    turtledemo uu venv wave wsgiref xdrlib xmlrpc zipapp
+    """.split()
+)
+
+
+class BadInput(Exception):
+    """The user's input cannot be used: one line that names the thing and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file: its path relative to the library's root, with slashes, and its bytes."""
+
+    path: str
+    content: bytes
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8")
+
+
+def stdlib(root: Path | None = None) -> list[Source]:
+    """The library's sources in the order of their content's hash, no content twice. Raises BadInput if there are none.
+
+    Left out: tests, installed packages, generated tables, and what is not UTF-8.
+    """
+    root = root or Path(sysconfig.get_path("stdlib"))
+    found: dict[str, Source] = {}
+    for name in sorted(_names(root)):
+        if source := _read(root / name, name):
+            found.setdefault(source.digest, source)
+    if not found:
+        raise BadInput(f"dataset stdlib: no Python sources in {root}; use a Python that comes with its library's sources")
+    return [found[digest] for digest in sorted(found)]
+
+
+def _names(root: Path) -> Iterator[str]:
+    for folder, folders, files in os.walk(root):
+        prefix = Path(folder).relative_to(root).as_posix() + "/" if folder != str(root) else ""
+        folders[:] = [name for name in folders if not _LEFT_OUT.search(f"{prefix}{name}/")]
+        names = (prefix + name for name in files if name.endswith(".py"))
+        yield from (name for name in names if not _LEFT_OUT.search(name))
+
+
+def _read(path: Path, name: str) -> Source | None:
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return Source(name, content) if text.strip() and not _GENERATED.search(text[:2000]) else None
+
+
+def fingerprint(sources: list[Source]) -> str:
+    """Hex digest of which texts there are, under which names."""
+    lines = sorted(f"{source.path}\0{source.digest}\n" for source in sources)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def split(sources: list[Source]) -> tuple[list[Source], list[Source]]:
+    """Training and validation files: a tenth of the bytes is held out, in the order of the files' hashes.
+
+    Held out are only files of modules in NEVER_IMPORTED, none larger than a tenth of the whole validation text; where
+    the library has too few of them (some distributions leave out idlelib and tkinter) it is less than a tenth.
+    """
+    wanted = int(HELD_OUT_SHARE * sum(len(source.content) for source in sources))
+    training, validation, held_out = [], [], 0
+    for source in sorted(sources, key=lambda source: source.digest):
+        module = source.path.split("/")[0].removesuffix(".py")
+        if module in NEVER_IMPORTED and held_out < wanted and len(source.content) <= wanted // 10:
+            validation.append(source)
+            held_out += len(source.content)
+        else:
+            training.append(source)
+    return training, validation
+
+
+_DEFINITION = re.compile(rb"(?:def|class|async def|@)\b|@")
+
+
+def breaks(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Where a text may be cut: byte offsets [K] of line starts, and how good each is, [K] 0..2.
+
+    2: before a definition at column 0, its decorators and the comment directly above it; 1: after a blank line; 0: any other line. Only
+    lines that are not blank count, and never the first: there every token of the split pattern ends.
+    """
+    offsets, ranks = [], []
+    position, after_blank, attached = 0, False, False
+    for line in content.splitlines(keepends=True):
+        if line.isspace():
+            after_blank, attached = True, False
+        else:
+            definition = _DEFINITION.match(line) is not None and not attached
+            offsets.append(position)
+            ranks.append(2 if definition else int(after_blank))
+            after_blank, attached = False, line.startswith(b"@") or (attached and not definition)
+        position += len(line)
+    return np.array(offsets[1:], np.int64), np.array(ranks[1:], np.int8)
+
+
+def documents(content: bytes, token_ends: np.ndarray, longest: int) -> list[int]:
+    """The first token of each document that a text is cut into, each document at most `longest` tokens.
+
+    token_ends: the byte offset at which each of the text's tokens ends, [n]. Cuts fall at definitions where they can,
+    else at blank lines, else at lines, else anywhere; what fits together stays together.
+    """
+    offsets, ranks = breaks(content)
+    cuts = np.searchsorted(token_ends, offsets) + 1  # the token after the one that ends there
+    return _cut(cuts, ranks, 0, len(token_ends), longest, 2)
+
+
+def _cut(cuts: np.ndarray, ranks: np.ndarray, start: int, end: int, longest: int, rank: int) -> list[int]:
+    if end - start <= longest:
+        return [start]
+    if rank < 0:
+        return list(range(start, end, longest))
+    inner = cuts[(cuts > start) & (cuts < end) & (ranks >= rank)].tolist()
+    starts: list[int] = []
+    opened = end  # where the document starts that the next piece may still join; `end`: there is none
+    for a, b in pairwise([start, *inner, end]):
+        if b - a > longest:
+            starts += _cut(cuts, ranks, a, b, longest, rank - 1)
+            opened = end
+        elif opened == end or b - opened > JOIN * longest:
+            starts.append(a)
+            opened = a
+    return starts

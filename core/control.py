@@ -1,0 +1,218 @@
+"""The one door back in: a unix socket that takes commands, acknowledges each and says when it takes effect.
+
+Engine side: `Control` (a thread that only sets flags and wakes the engine). Viewer side: `alive` and `send`.
+One JSON line each way: `{"command": "pause"}` → `{"ok": true, "effect": "…"}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, get_args
+
+import platformdirs
+
+from core.errors import Busy, EngineUnreachable, UsageError
+from core.events import Acknowledged, Command
+from core.history import Phase
+
+_LONGEST_SOCKET_PATH = 100  # bytes; the kernels' limits are 107 (Linux) and 103 (macOS)
+_LONGEST_LINE = 64 * 1024
+
+
+def cache_folder() -> Path:
+    """The user's cache folder of this app. Not in /run/user: logging out would empty it."""
+    return Path(platformdirs.user_cache_dir("autoresearch"))
+
+
+def socket_path(run_folder: Path) -> Path:
+    """Where the engine of this run listens."""
+    path = run_folder.resolve() / "control.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        return path
+    short = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return cache_folder() / "sockets" / f"{short}.sock"
+
+
+# --- locks -----------------------------------------------------------------------------------------------------------
+
+
+def lock(path: Path, busy: str) -> IO[str]:
+    """Hold an exclusive lock on this file for as long as the returned file stays open. Raises Busy(`busy`)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "a+")  # noqa: SIM115 - the lock lives as long as the file is open
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        raise Busy(f"{busy}{f' (engine process {holder})' if holder else ''}") from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def alive(run_folder: Path) -> bool:
+    """Whether an engine holds this run now."""
+    try:
+        with open(run_folder / "engine.lock") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+# --- viewer side -----------------------------------------------------------------------------------------------------
+
+
+def send(run_folder: Path, command: str, timeout: float = 5.0) -> str:
+    """Send one command and return the sentence that says when it takes effect.
+
+    Raises EngineUnreachable where no engine answers within `timeout` seconds, UsageError where it refuses.
+    """
+    gone = f"no engine answers for run {run_folder.name}; start it again with: autoresearch resume {run_folder.name}"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(str(socket_path(run_folder)))
+            connection.sendall(json.dumps({"command": command}).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                answer = json.loads(lines.readline(_LONGEST_LINE))
+    except (OSError, json.JSONDecodeError):
+        raise EngineUnreachable(gone) from None
+    if not answer.get("ok"):
+        raise UsageError(str(answer.get("effect", "refused")))
+    return str(answer["effect"])
+
+
+# --- engine side -----------------------------------------------------------------------------------------------------
+
+
+class Control:
+    """What the user wants of the engine, as flags. `wake` becomes readable whenever one of them changes.
+
+    The thread behind it only changes flags and journals acknowledgements; the engine does the rest in its own.
+    """
+
+    def __init__(self, run_folder: Path, record: Callable[[Acknowledged], object]) -> None:
+        self.paused = False
+        self.pause_after = False
+        self.stopping = False
+        self.stopping_now = False
+        self.phase: Phase = "starting"
+        self.wake, self._waker = socket.socketpair()
+        self.wake.setblocking(False)
+        self._skip = False
+        self._record = record
+        self._changed = threading.Condition()
+        self._path = socket_path(run_folder)
+        self._server = self._listen()
+        threading.Thread(target=self._serve, name="control", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.close()
+        self._path.unlink(missing_ok=True)
+
+    def take_skip(self) -> bool:
+        """Whether a skip was asked for since the last time; clears it."""
+        with self._changed:
+            skip, self._skip = self._skip, False
+            return skip
+
+    def calm(self) -> None:
+        """Empty `wake` after having looked at the flags."""
+        with contextlib.suppress(BlockingIOError):
+            self.wake.recv(4096)
+
+    def wait_while_paused(self) -> None:
+        """Block until the run is no longer paused, or has to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.paused or self.stopping or self.stopping_now)
+
+    def hold(self) -> None:
+        """Pause on the engine's own account (a blocked branch, `pause-after`)."""
+        with self._changed:
+            self.paused, self.pause_after = True, False
+
+    def apply(self, command: Command) -> str:
+        """Take a command; returns when it takes effect, in words. Journals the acknowledgement."""
+        with self._changed:
+            effect = self._apply(command)
+            self._record(Acknowledged(command, effect))
+            self._changed.notify_all()
+        self._waker.send(b"!")
+        return effect
+
+    def _apply(self, command: Command) -> str:
+        in_trial = self.phase in ("startup", "training")
+        match command:
+            case "pause" if self.paused:
+                return "already paused"
+            case "pause":
+                self.paused = True
+                if self.phase == "training":
+                    return "holds at the next step"
+                return "holds now" if self.phase == "startup" else "holds before the next trial"
+            case "pause-after":
+                self.pause_after = True
+                return "pauses after this trial"
+            case "resume":
+                was, self.paused, self.pause_after = self.paused or self.pause_after, False, False
+                return "goes on" if was else "was not paused"
+            case "skip" if in_trial:
+                self._skip = True
+                return "ends this trial and discards its experiment"
+            case "skip":
+                return "nothing to skip: no trial is running"
+            case "stop":
+                self.stopping, self.paused = True, False
+                return "stops after this experiment"
+            case "stop-now":
+                self.stopping_now, self.paused = True, False
+                return "stops now; the trial under way is void and runs again on resume"
+
+    def _listen(self) -> socket.socket:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if stat.S_IMODE(self._path.parent.stat().st_mode) & 0o077:
+            self._path.parent.chmod(0o700)
+        self._path.unlink(missing_ok=True)  # the lock is ours: a socket that lies here is a dead engine's
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        server.bind(str(self._path))
+        self._path.chmod(0o600)
+        server.listen(16)
+        return server
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return  # closed
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(2.0)
+                with connection.makefile("rb") as lines:
+                    answer = self._answer(lines.readline(_LONGEST_LINE))
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _answer(self, line: bytes) -> dict[str, object]:
+        try:
+            command = json.loads(line)["command"]
+        except (ValueError, TypeError, KeyError):
+            return {"ok": False, "effect": "not a command: one JSON line with a key `command` is expected"}
+        for known in get_args(Command):
+            if command == known:
+                return {"ok": True, "effect": self.apply(known)}
+        return {"ok": False, "effect": f"unknown command {command!r}; known: {', '.join(get_args(Command))}"}

@@ -1,0 +1,41 @@
+"""Keep or discard: a pure function of finished facts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from core.experiment import Verdict
+
+Direction = Literal["min", "max"]
+EQUAL_DECIMALS = 6  # results.tsv's precision: scores that print alike are equal
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a verdict is decided on: the metric's value and how many lines the artifact takes."""
+
+    value: float
+    lines: int
+
+
+def greedy(direction: Direction, score: Score, incumbent: Score | None) -> Verdict:
+    """The original's rule: strictly better is a keep; an equal score is a keep if it takes fewer lines.
+
+    The baseline (no incumbent) is kept. A value that is not finite is a crash.
+    """
+    if not math.isfinite(score.value):
+        return Verdict("crash", "nan")
+    if incumbent is None:
+        return Verdict("keep", "baseline")
+    gain = round(incumbent.value, EQUAL_DECIMALS) - round(score.value, EQUAL_DECIMALS)
+    gain = gain if direction == "min" else -gain
+    if gain > 0:
+        return Verdict("keep", "better")
+    if gain == 0 and score.lines < incumbent.lines:
+        return Verdict("keep", "equal and shorter")
+    return Verdict("discard", "equal, not shorter" if gain == 0 else "worse")
+
+
+POLICIES = {"greedy": greedy}

@@ -1,0 +1,362 @@
+"""One supervised execution of the artifact: its process group, its clock, its log, its telemetry, its end.
+
+The parent owns every number of time. READY (the harness asks for the rows) to DONE (the checkpoint is complete), less
+pauses, is what counts; a command that never says READY is timed from its start to its exit.
+The messages on the control socket are described in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import selectors
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from core import sandbox
+from core.control import Control
+from core.events import Event, TrialContinued, TrialDone, TrialHeld, TrialReady, TrialStarted
+from core.log import CappedLog, crash_reason
+from core.task import Budget
+
+End = Literal["done", "crash", "skipped", "void"]
+
+LONGEST_MESSAGE = 64 * 1024  # bytes
+PATIENCE_SECONDS = 10.0  # how long a pause waits for a step boundary before it freezes the trial where it is
+_POLL_SECONDS = 0.1
+_MEMORY_SECONDS = 0.5
+_TELEMETRY_SECONDS = 0.05
+_TELEMETRY = ("step", "loss", "progress", "tokens_per_second", "memory_mb", "eta_seconds", "mfu")
+_SUMMARY = ("num_steps", "total_tokens_M", "num_params_M", "depth", "mfu_percent", "peak_memory_mb")
+_GIVING_UP = ("nan", "oom")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be run: `argv` in `cwd`, told by `trial_file`, remembered in `folder` (of the run)."""
+
+    number: int
+    trial: int
+    argv: tuple[str, ...]
+    cwd: Path
+    trial_file: Path
+    told: Mapping[str, Any]  # the content of the trial file, but for `control`
+    folder: Path
+    budget: Budget
+    handover: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How it ended. Times in seconds, less pauses; `reason` is empty for `done`."""
+
+    end: End
+    reason: str
+    train_seconds: float
+    active_seconds: float
+    peak_memory_mb: float
+    log_tail: str
+    summary: Mapping[str, float] = field(default_factory=dict)
+
+
+def supervise(order: Order, seed: int, control: Control) -> Generator[Event, None, Finished]:
+    """Run one trial to its end, whatever that is. When this returns, none of its processes is left."""
+    running = _Running(order, control)
+    try:
+        yield TrialStarted(order.number, order.trial, seed, running.process.pid)
+        while running.end is None:
+            running.turn()
+            yield from running.take_events()
+    finally:
+        running.close()
+    yield from running.take_events()
+    finished = running.finished()
+    if finished.end == "done":
+        steps = finished.summary.get("num_steps", running.last_step)
+        yield TrialDone(order.number, order.trial, finished.train_seconds, None if steps is None else int(steps))
+    return finished
+
+
+def tell(trial_file: Path, told: Mapping[str, Any]) -> None:
+    """Write the file that AUTORESEARCH_TRIAL names."""
+    trial_file.parent.mkdir(parents=True, exist_ok=True)
+    trial_file.write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+
+class _Clock:
+    """Monotonic seconds that stand still while held."""
+
+    def __init__(self) -> None:
+        self._origin = time.monotonic()
+        self._held_at: float | None = None
+
+    def __call__(self) -> float:
+        return (self._held_at or time.monotonic()) - self._origin
+
+    def hold(self) -> None:
+        self._held_at = time.monotonic()
+
+    def go(self) -> float:
+        """Go on; returns the seconds held."""
+        span = time.monotonic() - (self._held_at or time.monotonic())
+        self._origin, self._held_at = self._origin + span, None
+        return span
+
+
+class _Running:
+    """The living process and everything the parent knows of it."""
+
+    def __init__(self, order: Order, control: Control) -> None:
+        self.order, self.control = order, control
+        self.end: End | None = None
+        self.last_step: int | None = None
+        self._reason = ""
+        self._events: list[Event] = []
+        self._clock = _Clock()
+        self._ready: float | None = None  # on the clock
+        self._done: float | None = None
+        self._pause: Literal["no", "asked", "held"] = "no"
+        self._asked = 0.0  # real monotonic seconds
+        self._answered = False  # whether the hold in force was confirmed by the trial itself
+        self._summary: dict[str, float] = {}
+        self._peak_mb = 0.0
+        self._looked = 0.0
+        self._reported = -math.inf
+        self._buffer = b""
+        order.folder.mkdir(parents=True, exist_ok=True)
+        self._telemetry = open(order.folder / "telemetry.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+        self._log = CappedLog(order.folder / "log")
+        self._start()
+
+    def _start(self) -> None:
+        self._channel, theirs = socket.socketpair()
+        self._channel.setblocking(False)
+        output, writer = os.pipe()
+        os.set_blocking(output, False)
+        try:
+            tell(self.order.trial_file, {**self.order.told, "control": theirs.fileno()})
+            env = sandbox.environment(self.order.trial_file)
+            self.process = sandbox.spawn(
+                self.order.argv, cwd=self.order.cwd, env=env, pass_fds=(theirs.fileno(),), output=writer
+            )
+        finally:
+            theirs.close()
+            os.close(writer)
+        self._output = output
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(output, selectors.EVENT_READ, self._read_log)
+        self._selector.register(self._channel, selectors.EVENT_READ, self._read_messages)
+        self._selector.register(self.control.wake, selectors.EVENT_READ, self.control.calm)
+
+    # --- one turn of the supervisor ----------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """Wait a moment for something to happen, then look at everything once."""
+        for key, _ in self._selector.select(_POLL_SECONDS):
+            take: Callable[[], None] = key.data
+            take()
+        if self.end is None:
+            self._obey()
+        if self.end is None:
+            self._look_at_memory()
+            self._check_limits()
+        if self.end is None:
+            self._check_exit()
+
+    def take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _finish(self, end: End, reason: str = "") -> None:
+        if self.end is None:
+            self.end, self._reason, self._done = end, reason, self._clock()
+
+    def _obey(self) -> None:
+        if self.control.stopping_now:
+            self._finish("void", "stopped by the user")
+        elif self.control.take_skip():
+            self._finish("skipped", "skipped")
+        elif self.control.paused and self._pause == "no":
+            self._ask_to_hold()
+        elif self.control.paused and self._pause == "asked" and time.monotonic() - self._asked > PATIENCE_SECONDS:
+            self._hold(step=None)
+        elif not self.control.paused and self._pause != "no":
+            self._go_on()
+
+    def _ask_to_hold(self) -> None:
+        if self._ready is None:
+            self._hold(step=None)  # nothing counts yet, or it knows nothing of us: freeze it where it is
+        else:
+            self._pause, self._asked = "asked", time.monotonic()
+            self._send({"type": "pause"})
+
+    def _hold(self, step: int | None) -> None:
+        self._pause, self._answered = "held", step is not None
+        self._clock.hold()
+        sandbox.freeze(self.process, frozen=True)
+        self._events.append(TrialHeld(self.order.number, self.order.trial, step))
+
+    def _go_on(self) -> None:
+        span = self._clock.go() if self._pause == "held" else 0.0
+        if self._pause == "held":
+            sandbox.freeze(self.process, frozen=False)
+            self._events.append(TrialContinued(self.order.number, self.order.trial, span))
+        if self._ready is not None:
+            self._send({"type": "resume", "frozen_seconds": 0.0 if self._answered else span})
+        self._pause, self._answered = "no", False
+
+    def _check_limits(self) -> None:
+        if self._pause == "held":
+            return
+        now, budget = self._clock(), self.order.budget
+        longest = budget.train_seconds + budget.overtime_seconds
+        if self._ready is None and self.order.handover and now > budget.startup_seconds:
+            self._finish("crash", f"timeout: not ready after {budget.startup_seconds:g} s of start-up")
+        elif self._ready is None and not self.order.handover and now > longest:
+            self._finish("crash", f"timeout: still running after {now:.0f} s of {budget.train_seconds:g} s")
+        elif self._ready is not None and now - self._ready > longest:
+            trained = now - self._ready
+            self._finish("crash", f"timeout: not done after {trained:.1f} s, of {budget.train_seconds:g} s of training")
+        elif now > budget.timeout_seconds:
+            self._finish("crash", f"timeout: {budget.timeout_seconds:g} s in all are over")
+
+    def _check_exit(self) -> None:
+        code = self.process.poll()
+        if code is None:
+            return
+        self._read_messages()
+        while self._read_log():
+            pass
+        if code == 0:
+            self._finish("done")
+        else:
+            self._finish("crash", crash_reason(self._log.tail(), code))
+
+    def _look_at_memory(self) -> None:
+        if (now := time.monotonic()) - self._looked < _MEMORY_SECONDS:
+            return
+        self._looked = now
+        with contextlib.suppress(psutil.Error):
+            root = psutil.Process(self.process.pid)
+            total = sum(_resident(p) for p in (root, *root.children(recursive=True)))
+            self._peak_mb = max(self._peak_mb, total / 2**20)
+
+    # --- what it says ------------------------------------------------------------------------------------------------
+
+    def _read_log(self) -> bool:
+        try:
+            chunk = os.read(self._output, 1 << 20)
+        except BlockingIOError:
+            return False
+        if chunk:
+            self._log.write(chunk)
+        elif self._output in self._selector.get_map():
+            self._selector.unregister(self._output)
+        return bool(chunk)
+
+    def _read_messages(self) -> None:
+        try:
+            chunk = self._channel.recv(LONGEST_MESSAGE)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        if not chunk:
+            if self._channel in self._selector.get_map():
+                self._selector.unregister(self._channel)
+            return
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        if len(self._buffer) > LONGEST_MESSAGE:
+            self._finish("crash", "rejected: a control message of more than 64 KiB")
+        for line in lines:
+            with contextlib.suppress(ValueError, AttributeError, TypeError):
+                self._take(json.loads(line))
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        """One message. Everything in it comes from untrusted code: shown, never believed."""
+        match message.get("type"):
+            case "ready" if self._ready is None and self.end is None:
+                self._hand_over()
+            case "step" if self._ready is not None:
+                self._report(message)
+            case "held" if self._pause == "asked":
+                self._hold(step=int(message.get("step") or 0))
+            case "done" if self._ready is not None:
+                summary = message.get("summary") or {}
+                self._summary = {k: float(summary[k]) for k in _SUMMARY if _finite(summary.get(k))}
+                self._finish("done")
+            case "failed":
+                reason = str(message.get("reason"))
+                self._finish("crash", reason if reason in _GIVING_UP else crash_reason(self._log.tail(), 1))
+
+    def _hand_over(self) -> None:
+        self._ready = self._clock()
+        self._events.append(TrialReady(self.order.number, self.order.trial, self._ready))
+        line = json.dumps({"type": "go"}).encode() + b"\n"
+        if self.order.handover is None:
+            self._channel.send(line)
+            return
+        rows = os.open(self.order.handover, os.O_RDONLY)
+        try:
+            socket.send_fds(self._channel, [line], [rows])
+        finally:
+            os.close(rows)
+
+    def _report(self, message: Mapping[str, Any]) -> None:
+        now = self._clock()
+        if _finite(message.get("step")):
+            self.last_step = int(message["step"])
+        if now - self._reported < _TELEMETRY_SECONDS:
+            return
+        self._reported = now
+        said = {k: message[k] if _finite(message.get(k)) else None for k in _TELEMETRY}
+        line = {"seconds": round(now - (self._ready or 0.0), 3), **said}
+        self._telemetry.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._telemetry.flush()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # it died, or does not listen: the limits and the exit will tell
+            self._channel.send(json.dumps(message).encode() + b"\n")
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the whole process tree, reap it, and keep what it said."""
+        sandbox.kill_tree(self.process)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a process stuck in the kernel is left behind
+            self.process.wait(timeout=10.0)
+        sandbox.sweep(self.order.trial_file.parent)
+        while self._read_log():
+            pass
+        self._selector.close()
+        os.close(self._output)
+        self._channel.close()
+        self._telemetry.close()
+        self._log.close()
+
+    def finished(self) -> Finished:
+        assert self.end is not None
+        assert self._done is not None
+        peak = self._summary.get("peak_memory_mb", self._peak_mb)
+        train = self._done - (self._ready or 0.0)
+        return Finished(self.end, self._reason, train, self._done, peak, self._log.tail(), self._summary)
+
+
+def _resident(process: psutil.Process) -> int:
+    """Bytes: the high-water mark where the system keeps one, else what is resident now."""
+    with contextlib.suppress(OSError, StopIteration, IndexError, ValueError), open(f"/proc/{process.pid}/status") as f:
+        return int(next(line for line in f if line.startswith("VmHWM")).split()[1]) * 1024
+    return int(process.memory_info().rss)
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

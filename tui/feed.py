@@ -1,0 +1,258 @@
+"""Follow a run folder and say what it adds up to.
+
+    feed = Feed(run_folder)
+    for line in feed.read(): …    # what is new in the journal
+    feed.state                    # what all of it adds up to
+
+State is a pure fold: core.history over the journal, `report` over the live trial's telemetry. So a recorded run folder
+shows in the same viewers as a living one. Nothing here writes, and nothing a file may hold makes it raise.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from core import control
+from core import events as ev
+from core.experiment import Experiment
+from core.history import History
+from core.history import reduce as reduce_history
+from tui import text
+from tui.tail import Lines, Tail, as_float, parse, to_event
+
+CURVE_POINTS = 128  # of the loss curve: when it is full, every second point goes
+_ALIVE_EVERY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the trial in flight last reported. None: it did not say."""
+
+    number: int
+    trial: int
+    step: int | None = None
+    loss: float | None = None
+    progress: float | None = None
+    tokens_per_second: float | None = None
+    memory_mb: float | None = None
+    eta_seconds: float | None = None
+    mfu: float | None = None
+    seconds: float | None = None
+    losses: tuple[float, ...] = ()
+    reports: int = 0
+    stride: int = 1  # every how many reports a point of `losses` was taken
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The end of one trial's log, cleaned."""
+
+    number: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All a viewer shows. `alive` is None until somebody looked; `engine_log` is filled while there is trouble."""
+
+    history: History = field(default_factory=History)
+    live: Live | None = None
+    log: Log | None = None
+    alive: bool | None = None
+    engine_log: tuple[str, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        return self.history.run.tag if self.history.run else ""
+
+    @property
+    def metric(self) -> str:
+        """The name of the task's metric."""
+        task = self.history.run.task if self.history.run else {}
+        metric = task.get("metric")
+        return text.one_line(str(metric.get("name", "metric"))) if isinstance(metric, Mapping) else "metric"
+
+    @property
+    def direction(self) -> str:
+        """`min` or `max`: which way the metric is better."""
+        task = self.history.run.task if self.history.run else {}
+        metric = task.get("metric")
+        return "max" if isinstance(metric, Mapping) and metric.get("direction") == "max" else "min"
+
+    @property
+    def best(self) -> Experiment | None:
+        """The incumbent; None before the baseline is kept."""
+        number = self.history.incumbent
+        return None if number is None else find(self.history, number)
+
+    def elapsed_seconds(self, now: float) -> float:
+        """The time engines have spent on this run, the one at work included."""
+        h = self.history
+        working = self.alive and h.ended is None and h.last_time
+        return h.active_seconds + (max(0.0, now - h.last_time) if working else 0.0)
+
+
+def find(history: History, number: int) -> Experiment | None:
+    """The finished experiment with this number."""
+    experiments = history.experiments
+    if 0 <= number < len(experiments) and experiments[number].number == number:
+        return experiments[number]
+    return next((e for e in experiments if e.number == number), None)
+
+
+def reduce(state: State, event: ev.Event, at: float) -> State:
+    """The state after one more event of the journal. Pure."""
+    history = reduce_history(state.history, event, at)
+    pending, live = history.pending, state.live
+    if pending is None or not pending.trial:
+        live = None
+    elif live is None or (live.number, live.trial) != (pending.number, pending.trial):
+        live = Live(pending.number, pending.trial)
+    return replace(state, history=history, live=live)
+
+
+def report(live: Live, record: Mapping[str, Any]) -> Live:
+    """The trial after one more line of its telemetry. Pure; lines that are no report change nothing."""
+    step = as_float(record.get("step"))
+    if step is None:
+        return live
+    loss = as_float(record.get("loss"))
+    losses, stride = live.losses, live.stride
+    if loss is not None and math.isfinite(loss) and live.reports % stride == 0:
+        losses = (*losses, loss)
+        if len(losses) > CURVE_POINTS:
+            losses, stride = losses[::2], stride * 2
+    return Live(
+        number=live.number,
+        trial=live.trial,
+        step=int(step) if math.isfinite(step) else None,
+        loss=loss,
+        progress=as_float(record.get("progress")),
+        tokens_per_second=as_float(record.get("tokens_per_second")),
+        memory_mb=as_float(record.get("memory_mb")),
+        eta_seconds=as_float(record.get("eta_seconds")),
+        mfu=as_float(record.get("mfu")),
+        seconds=as_float(record.get("seconds")),
+        losses=losses,
+        reports=live.reports + 1,
+        stride=stride,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One complete line: verbatim, and the event in it if this version knows it."""
+
+    verbatim: str
+    event: ev.Event | None
+    time: float
+
+
+class Feed:
+    """Reads what is new in a run folder, whenever it is asked. Not for two threads at once."""
+
+    def __init__(self, run_folder: Path, alive: Callable[[Path], bool] = control.alive) -> None:
+        self.run_folder = run_folder
+        self.state = State()
+        self.wanted: int | None = None  # the experiment whose log is shown; None: the live one's
+        self._alive = alive
+        self._alive_at = -math.inf
+        self._journal = Lines(run_folder / "journal.jsonl")
+        self._telemetry: Lines | None = None
+        self._log: Tail | None = None
+        self._engine_log = Tail(run_folder / "engine.log")
+
+    @property
+    def behind(self) -> bool:
+        """Whether the journal holds more than the last reading took."""
+        return self._journal.more
+
+    def read(self) -> list[JournalLine]:
+        """Take in what is new; `state` is another object if, and only if, something changed."""
+        self._check_engine()
+        lines = []
+        records = self._journal.read()
+        if self._journal.restarted:
+            self.state = State(alive=self.state.alive)
+        for raw in records:
+            record = parse(raw)
+            if record is None:
+                continue
+            known = to_event(record)
+            lines.append(JournalLine(raw.decode(errors="replace"), *(known or (None, 0.0))))
+            if known:
+                self.state = reduce(self.state, *known)
+        if not self._journal.more:
+            self._read_trial()
+            self._read_log()
+            self._read_engine_log()
+        return lines
+
+    def check_engine_now(self) -> bool:
+        """Whether an engine holds the run at this moment."""
+        self._alive_at = -math.inf
+        self._check_engine()
+        return bool(self.state.alive)
+
+    def _check_engine(self) -> None:
+        if time.monotonic() - self._alive_at < _ALIVE_EVERY_SECONDS:
+            return
+        self._alive_at = time.monotonic()
+        alive = self._alive(self.run_folder)
+        if alive is not self.state.alive:
+            self.state = replace(self.state, alive=alive)
+
+    def _read_trial(self) -> None:
+        live = self.state.live
+        if live is None:
+            self._telemetry = None
+            return
+        path = self.run_folder / "trials" / f"{live.number}-{live.trial}" / "telemetry.jsonl"
+        if self._telemetry is None or self._telemetry.path != path:
+            self._telemetry = Lines(path)
+        records = self._telemetry.read()
+        if self._telemetry.restarted:
+            live = Live(live.number, live.trial)
+        for record in map(parse, records):
+            live = report(live, record) if record else live
+        if live is not self.state.live:
+            self.state = replace(self.state, live=live)
+
+    def _read_log(self) -> None:
+        number, path = self._log_path()
+        if number is None or path is None:
+            if self.state.log is not None:
+                self.state = replace(self.state, log=None)
+            self._log = None
+            return
+        if self._log is None or self._log.path != path:
+            self._log = Tail(path)
+        lines = self._log.read()
+        if lines is not None:
+            self.state = replace(self.state, log=Log(number, lines))
+
+    def _log_path(self) -> tuple[int | None, Path | None]:
+        trials, live = self.run_folder / "trials", self.state.live
+        number = self.wanted if self.wanted is not None else live.number if live else None
+        if number is None:
+            return None, None
+        if live and live.number == number:
+            return number, trials / f"{number}-{live.trial}" / "log"
+        if self._log and self._log.path.parent.name.startswith(f"{number}-"):
+            return number, self._log.path
+        trial = 1  # the last trial is the one that counted; the ones before it were cut
+        while (trials / f"{number}-{trial + 1}").exists():
+            trial += 1
+        return number, trials / f"{number}-{trial}" / "log"
+
+    def _read_engine_log(self) -> None:
+        if self.state.history.run is not None and self.state.alive:
+            return
+        lines = self._engine_log.read()
+        if lines is not None:
+            self.state = replace(self.state, engine_log=lines[-200:])
