@@ -45,19 +45,22 @@ def socket_path(run_folder: Path) -> Path:
 # --- locks -----------------------------------------------------------------------------------------------------------
 
 
-def lock(path: Path, busy: str) -> IO[str]:
-    """Hold an exclusive lock on this file for as long as the returned file stays open. Raises Busy(`busy`)."""
+def lock(path: Path, busy: str, holder: str = "") -> IO[str]:
+    """Hold an exclusive lock on this file for as long as the returned file stays open. Raises Busy(`busy`).
+
+    `holder` says who holds it, for the message that the next one gets.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "a+")  # noqa: SIM115 - the lock lives as long as the file is open
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.seek(0)
-        holder = file.read().strip()
+        other = file.read().strip()
         file.close()
-        raise Busy(f"{busy}{f' (engine process {holder})' if holder else ''}") from None
+        raise Busy(f"{busy}{f' (engine process {other})' if other else ''}") from None
     file.truncate(0)
-    file.write(f"{os.getpid()}\n")
+    file.write(f"{os.getpid()} {holder}\n")
     file.flush()
     return file
 

@@ -35,6 +35,7 @@ class RunStarted:
     experiments: int | None  # proposals after the baseline; None: until stopped
     hours: float | None
     plan: str  # the sentence said before the start
+    frozen: Mapping[str, str] = field(default_factory=dict)  # frozen file -> sha256 at the start
     notes: tuple[str, ...] = ()
     version: str = ""
 

@@ -71,4 +71,5 @@ class Experiment:
     incumbent: int | None
     delta: float | None
     trials: int
+    trial: int  # the number of the last one: its logs and checkpoint are in trials/<number>-<trial>
     log_tail: str = ""

@@ -167,6 +167,7 @@ def _finished(h: History, p: Pending) -> History:
         incumbent=p.judged.incumbent,
         delta=p.judged.delta,
         trials=p.trials,
+        trial=p.trial,
         log_tail=p.crashed.log_tail if p.crashed else "",
     )
     kept = experiment.verdict.outcome == "keep"

@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,23 +23,21 @@ TSV_COLUMNS = ("commit", "{metric}", "memory_gb", "status", "description")
 
 
 class Journal:
-    """Appends events to `path`; any thread may. A torn last line, left by a power cut, is dropped on opening."""
+    """Appends events to `path`. A torn last line, left by a power cut, is dropped on opening."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
         _drop_torn_tail(path)
         self._file = open(path, "ab")  # noqa: SIM115 - open for the life of the engine
         _sync_folder(path.parent)
 
     def append(self, event: Event) -> float:
         """Write one event; durable on return. Returns its time in Unix seconds."""
-        with self._lock:
-            now = time.time()
-            line = json.dumps(to_record(event, now), ensure_ascii=False, separators=(",", ":"))
-            self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
-            self._file.flush()
-            sync(self._file)
-            return now
+        now = time.time()
+        line = json.dumps(to_record(event, now), ensure_ascii=False, separators=(",", ":"))
+        self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+        self._file.flush()
+        sync(self._file)
+        return now
 
     def close(self) -> None:
         self._file.close()

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import selectors
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -23,6 +21,7 @@ from typing import Any, Literal
 import psutil
 
 from core import sandbox
+from core.channel import Channel, Clock, Overflow, Telemetry, finite
 from core.control import Control
 from core.events import Event, TrialContinued, TrialDone, TrialHeld, TrialReady, TrialStarted
 from core.log import CappedLog, crash_reason
@@ -30,12 +29,9 @@ from core.task import Budget
 
 End = Literal["done", "crash", "skipped", "void"]
 
-LONGEST_MESSAGE = 64 * 1024  # bytes
 PATIENCE_SECONDS = 10.0  # how long a pause waits for a step boundary before it freezes the trial where it is
 _POLL_SECONDS = 0.1
 _MEMORY_SECONDS = 0.5
-_TELEMETRY_SECONDS = 0.05
-_TELEMETRY = ("step", "loss", "progress", "tokens_per_second", "memory_mb", "eta_seconds", "mfu")
 _SUMMARY = ("num_steps", "total_tokens_M", "num_params_M", "depth", "mfu_percent", "peak_memory_mb")
 _GIVING_UP = ("nan", "oom")
 
@@ -63,6 +59,7 @@ class Finished:
     reason: str
     train_seconds: float
     active_seconds: float
+    held_seconds: float
     peak_memory_mb: float
     log_tail: str
     summary: Mapping[str, float] = field(default_factory=dict)
@@ -81,8 +78,7 @@ def supervise(order: Order, seed: int, control: Control) -> Generator[Event, Non
     yield from running.take_events()
     finished = running.finished()
     if finished.end == "done":
-        steps = finished.summary.get("num_steps", running.last_step)
-        yield TrialDone(order.number, order.trial, finished.train_seconds, None if steps is None else int(steps))
+        yield TrialDone(order.number, order.trial, finished.train_seconds, running.steps)
     return finished
 
 
@@ -92,69 +88,46 @@ def tell(trial_file: Path, told: Mapping[str, Any]) -> None:
     trial_file.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
-class _Clock:
-    """Monotonic seconds that stand still while held."""
-
-    def __init__(self) -> None:
-        self._origin = time.monotonic()
-        self._held_at: float | None = None
-
-    def __call__(self) -> float:
-        return (self._held_at or time.monotonic()) - self._origin
-
-    def hold(self) -> None:
-        self._held_at = time.monotonic()
-
-    def go(self) -> float:
-        """Go on; returns the seconds held."""
-        span = time.monotonic() - (self._held_at or time.monotonic())
-        self._origin, self._held_at = self._origin + span, None
-        return span
-
-
 class _Running:
     """The living process and everything the parent knows of it."""
 
     def __init__(self, order: Order, control: Control) -> None:
         self.order, self.control = order, control
         self.end: End | None = None
-        self.last_step: int | None = None
         self._reason = ""
         self._events: list[Event] = []
-        self._clock = _Clock()
+        self._clock = Clock()
         self._ready: float | None = None  # on the clock
         self._done: float | None = None
+        self._held_seconds = 0.0
         self._pause: Literal["no", "asked", "held"] = "no"
         self._asked = 0.0  # real monotonic seconds
         self._answered = False  # whether the hold in force was confirmed by the trial itself
         self._summary: dict[str, float] = {}
         self._peak_mb = 0.0
         self._looked = 0.0
-        self._reported = -math.inf
-        self._buffer = b""
         order.folder.mkdir(parents=True, exist_ok=True)
-        self._telemetry = open(order.folder / "telemetry.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+        self._telemetry = Telemetry(order.folder / "telemetry.jsonl")
         self._log = CappedLog(order.folder / "log")
         self._start()
 
     def _start(self) -> None:
-        self._channel, theirs = socket.socketpair()
-        self._channel.setblocking(False)
-        output, writer = os.pipe()
-        os.set_blocking(output, False)
+        self._channel = Channel()
+        self._output, writer = os.pipe()
+        os.set_blocking(self._output, False)
         try:
-            tell(self.order.trial_file, {**self.order.told, "control": theirs.fileno()})
+            theirs = self._channel.theirs.fileno()
+            tell(self.order.trial_file, {**self.order.told, "control": theirs})
             env = sandbox.environment(self.order.trial_file)
             self.process = sandbox.spawn(
-                self.order.argv, cwd=self.order.cwd, env=env, pass_fds=(theirs.fileno(),), output=writer
+                self.order.argv, cwd=self.order.cwd, env=env, pass_fds=(theirs,), output=writer
             )
         finally:
-            theirs.close()
+            self._channel.theirs.close()
             os.close(writer)
-        self._output = output
         self._selector = selectors.DefaultSelector()
-        self._selector.register(output, selectors.EVENT_READ, self._read_log)
-        self._selector.register(self._channel, selectors.EVENT_READ, self._read_messages)
+        self._selector.register(self._output, selectors.EVENT_READ, self._read_log)
+        self._selector.register(self._channel.socket, selectors.EVENT_READ, self._read_messages)
         self._selector.register(self.control.wake, selectors.EVENT_READ, self.control.calm)
 
     # --- one turn of the supervisor ----------------------------------------------------------------------------------
@@ -197,7 +170,7 @@ class _Running:
             self._hold(step=None)  # nothing counts yet, or it knows nothing of us: freeze it where it is
         else:
             self._pause, self._asked = "asked", time.monotonic()
-            self._send({"type": "pause"})
+            self._channel.send({"type": "pause"})
 
     def _hold(self, step: int | None) -> None:
         self._pause, self._answered = "held", step is not None
@@ -209,9 +182,10 @@ class _Running:
         span = self._clock.go() if self._pause == "held" else 0.0
         if self._pause == "held":
             sandbox.freeze(self.process, frozen=False)
+            self._held_seconds += span
             self._events.append(TrialContinued(self.order.number, self.order.trial, span))
         if self._ready is not None:
-            self._send({"type": "resume", "frozen_seconds": 0.0 if self._answered else span})
+            self._channel.send({"type": "resume", "frozen_seconds": 0.0 if self._answered else span})
         self._pause, self._answered = "no", False
 
     def _check_limits(self) -> None:
@@ -265,67 +239,32 @@ class _Running:
 
     def _read_messages(self) -> None:
         try:
-            chunk = self._channel.recv(LONGEST_MESSAGE)
-        except BlockingIOError:
-            return
-        except OSError:
-            chunk = b""
-        if not chunk:
-            if self._channel in self._selector.get_map():
-                self._selector.unregister(self._channel)
-            return
-        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
-        if len(self._buffer) > LONGEST_MESSAGE:
+            for message in self._channel.messages():
+                self._take(message)
+        except Overflow:
             self._finish("crash", "rejected: a control message of more than 64 KiB")
-        for line in lines:
-            with contextlib.suppress(ValueError, AttributeError, TypeError):
-                self._take(json.loads(line))
+        if self._channel.closed and self._channel.socket in self._selector.get_map():
+            self._selector.unregister(self._channel.socket)
 
     def _take(self, message: Mapping[str, Any]) -> None:
         """One message. Everything in it comes from untrusted code: shown, never believed."""
         match message.get("type"):
             case "ready" if self._ready is None and self.end is None:
-                self._hand_over()
+                self._ready = self._clock()
+                self._events.append(TrialReady(self.order.number, self.order.trial, self._ready))
+                self._channel.go(self.order.handover)
             case "step" if self._ready is not None:
-                self._report(message)
+                self._telemetry.report(self._clock() - self._ready, message)
             case "held" if self._pause == "asked":
-                self._hold(step=int(message.get("step") or 0))
+                self._hold(self._telemetry.step)
             case "done" if self._ready is not None:
-                summary = message.get("summary") or {}
-                self._summary = {k: float(summary[k]) for k in _SUMMARY if _finite(summary.get(k))}
+                summary = message.get("summary")
+                if isinstance(summary, dict):
+                    self._summary = {k: float(summary[k]) for k in _SUMMARY if finite(summary.get(k))}
                 self._finish("done")
             case "failed":
                 reason = str(message.get("reason"))
                 self._finish("crash", reason if reason in _GIVING_UP else crash_reason(self._log.tail(), 1))
-
-    def _hand_over(self) -> None:
-        self._ready = self._clock()
-        self._events.append(TrialReady(self.order.number, self.order.trial, self._ready))
-        line = json.dumps({"type": "go"}).encode() + b"\n"
-        if self.order.handover is None:
-            self._channel.send(line)
-            return
-        rows = os.open(self.order.handover, os.O_RDONLY)
-        try:
-            socket.send_fds(self._channel, [line], [rows])
-        finally:
-            os.close(rows)
-
-    def _report(self, message: Mapping[str, Any]) -> None:
-        now = self._clock()
-        if _finite(message.get("step")):
-            self.last_step = int(message["step"])
-        if now - self._reported < _TELEMETRY_SECONDS:
-            return
-        self._reported = now
-        said = {k: message[k] if _finite(message.get(k)) else None for k in _TELEMETRY}
-        line = {"seconds": round(now - (self._ready or 0.0), 3), **said}
-        self._telemetry.write(json.dumps(line, separators=(",", ":")) + "\n")
-        self._telemetry.flush()
-
-    def _send(self, message: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # it died, or does not listen: the limits and the exit will tell
-            self._channel.send(json.dumps(message).encode() + b"\n")
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -343,12 +282,20 @@ class _Running:
         self._telemetry.close()
         self._log.close()
 
+    @property
+    def steps(self) -> int | None:
+        """Steps done, by the trial's own account."""
+        done = self._summary.get("num_steps", self._telemetry.step)
+        return None if done is None else int(done)
+
     def finished(self) -> Finished:
         assert self.end is not None
         assert self._done is not None
         peak = self._summary.get("peak_memory_mb", self._peak_mb)
         train = self._done - (self._ready or 0.0)
-        return Finished(self.end, self._reason, train, self._done, peak, self._log.tail(), self._summary)
+        return Finished(
+            self.end, self._reason, train, self._done, self._held_seconds, peak, self._log.tail(), self._summary
+        )
 
 
 def _resident(process: psutil.Process) -> int:
@@ -356,7 +303,3 @@ def _resident(process: psutil.Process) -> int:
     with contextlib.suppress(OSError, StopIteration, IndexError, ValueError), open(f"/proc/{process.pid}/status") as f:
         return int(next(line for line in f if line.startswith("VmHWM")).split()[1]) * 1024
     return int(process.memory_info().rss)
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

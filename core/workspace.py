@@ -103,16 +103,6 @@ class Workspace:
         who = self._signature()
         return str(self._repo.create_commit(None, who, who, message, tree, [pygit2.Oid(hex=parent)]))
 
-    def tree_id(self, parent: str, edits: Mapping[str, str]) -> str:
-        """The tree that `commit` would write: equal trees are equal sources."""
-        tree = self._tree(parent).id
-        for path, text in edits.items():
-            tree = self._with(tree, PurePosixPath(path).parts, self._repo.create_blob(text.encode("utf-8")))
-        return str(tree)
-
-    def tree_of(self, commit: str) -> str:
-        return str(self._tree(commit).id)
-
     def pin(self, tag: str, number: int, commit: str) -> str:
         """Keep an experiment's commit from garbage collection. Returns the ref's name. Doing it twice is harmless."""
         name = f"refs/autoresearch/{tag}/{number}"

@@ -58,7 +58,8 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All a viewer shows. `alive` is None until somebody looked; `engine_log` is filled while there is trouble."""
+    """All a viewer shows. `alive`: whether an engine holds the run, None while that is open; `engine_log`: its last
+    words before the run began, or after the engine went."""
 
     history: History = field(default_factory=History)
     live: Live | None = None
@@ -156,8 +157,12 @@ class JournalLine:
 class Feed:
     """Reads what is new in a run folder, whenever it is asked. Not for two threads at once."""
 
-    def __init__(self, run_folder: Path, alive: Callable[[Path], bool] = control.alive) -> None:
+    def __init__(
+        self, run_folder: Path, alive: Callable[[Path], bool] = control.alive, grace_seconds: float = 0.0
+    ) -> None:
+        """`grace_seconds`: how long an engine that was just spawned may take to show up before it counts as gone."""
         self.run_folder = run_folder
+        self._grace_until = time.monotonic() + grace_seconds
         self.state = State()
         self.wanted: int | None = None  # the experiment whose log is shown; None: the live one's
         self._alive = alive
@@ -193,17 +198,14 @@ class Feed:
             self._read_engine_log()
         return lines
 
-    def check_engine_now(self) -> bool:
-        """Whether an engine holds the run at this moment."""
-        self._alive_at = -math.inf
-        self._check_engine()
-        return bool(self.state.alive)
-
     def _check_engine(self) -> None:
+        # Before the journal is read: of an engine found gone, everything it wrote is then in this reading.
         if time.monotonic() - self._alive_at < _ALIVE_EVERY_SECONDS:
             return
         self._alive_at = time.monotonic()
-        alive = self._alive(self.run_folder)
+        alive: bool | None = self._alive(self.run_folder)
+        if not alive and self.state.alive is None and time.monotonic() < self._grace_until:
+            alive = None
         if alive is not self.state.alive:
             self.state = replace(self.state, alive=alive)
 

@@ -46,12 +46,14 @@ def answer(connection: socket.socket, checkpoint: Path, device: str) -> None:
     """Serve one connection: load once, then any number of batches."""
     train: Any = None
     model: Any = None
+    vocab_size = 0
     while True:
         try:
             head, body = wire.receive(connection, _BODY_LIMIT)
         except EOFError:
             return
         if head["do"] == "load":
+            vocab_size = head["vocab_size"]
             train = import_artifact(Path.cwd())
             model = train.load(checkpoint, device)
             wire.send(connection, {"done": "load"})
@@ -60,10 +62,10 @@ def answer(connection: socket.socket, checkpoint: Path, device: str) -> None:
         rows = np.frombuffer(body, np.uint16, count=shape[0] * shape[1]).reshape(shape)
         tokens = torch.from_numpy(rows.astype(np.int64)).to(device)
         if head["do"] == "nats":
-            numbers = position_nats(train, model, tokens)
+            numbers = position_nats(train, model, tokens, vocab_size)
         else:
             positions = torch.from_numpy(np.frombuffer(body, np.int32, offset=rows.nbytes).astype(np.int64)).to(device)
-            numbers = position_logits(train, model, tokens, positions)
+            numbers = position_logits(train, model, tokens, vocab_size, positions)
         wire.send(connection, {"done": head["do"]}, numbers.cpu().numpy().tobytes())
 
 
@@ -73,26 +75,25 @@ def import_artifact(folder: Path) -> ModuleType:
     return importlib.import_module("train")
 
 
-def position_nats(train: Any, model: Any, rows: torch.Tensor) -> torch.Tensor:
+def position_nats(train: Any, model: Any, rows: torch.Tensor, vocab_size: int) -> torch.Tensor:
     """Nats of the token that follows each position. rows: int64 [B, T+1]; returns float32 [B, T]."""
-    logits = checked_logits(train, model, rows[:, :-1])  # [B, T, V]
+    logits = checked_logits(train, model, rows[:, :-1], vocab_size)  # [B, T, V]
     targets = rows[:, 1:].reshape(-1)  # [B*T]
-    nats = functional.cross_entropy(logits.view(len(targets), -1), targets, reduction="none")
-    return nats.view(len(rows), -1)
+    return functional.cross_entropy(logits.view(-1, vocab_size), targets, reduction="none").view(len(rows), -1)
 
 
-def position_logits(train: Any, model: Any, inputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+def position_logits(
+    train: Any, model: Any, inputs: torch.Tensor, vocab_size: int, positions: torch.Tensor
+) -> torch.Tensor:
     """The logits after one position of each row. inputs: int64 [B, T]; positions: int64 [B]; returns float32 [B, V]."""
-    logits = checked_logits(train, model, inputs)  # [B, T, V]
+    logits = checked_logits(train, model, inputs, vocab_size)  # [B, T, V]
     return logits[torch.arange(len(inputs), device=logits.device), positions]
 
 
-def checked_logits(train: Any, model: Any, inputs: torch.Tensor) -> torch.Tensor:
+def checked_logits(train: Any, model: Any, inputs: torch.Tensor, vocab_size: int) -> torch.Tensor:
     """What `train.logits` says of int64 [B, T], as contiguous float32 [B, T, V]. Raises ValueError for other shapes."""
     logits = train.logits(model, inputs)
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 3 or logits.shape[:2] != inputs.shape:
-        shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ValueError(f"logits(model, tokens) returned {shape}; expected [B, T, V] with [B, T] = {tuple(inputs.shape)}")
+    found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if found != [*inputs.shape, vocab_size]:
+        raise ValueError(f"logits(model, tokens) returned {found}, not [B, T, V] = {[*inputs.shape, vocab_size]}")
     return logits.float().contiguous()
-
-

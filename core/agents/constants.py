@@ -94,17 +94,17 @@ def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
                 yield name, value
 
 
-def _bindings(tree: ast.AST) -> Iterator[str]:
+def _bindings(tree: ast.Module) -> Iterator[str]:
     """Names bound at module level, once for each time. `global NAME` in a function counts as one more."""
-    for child in ast.iter_child_nodes(tree):
-        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store | ast.Del):
-            yield child.id
-        if isinstance(child, _SCOPES):
-            for inner in ast.walk(child):
-                if isinstance(inner, ast.Global):
-                    yield from inner.names
-        else:
-            yield from _bindings(child)
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, _SCOPES):
+            yield from (name for inner in ast.walk(item) if isinstance(inner, ast.Global) for name in inner.names)
+            continue
+        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store | ast.Del):
+            yield item.id
+        waiting.extend(ast.iter_child_nodes(item))
 
 
 def _constant(name: str, value: ast.expr, encoded: bytes, starts: Sequence[int]) -> Constant | None:
@@ -131,7 +131,7 @@ def _constant(name: str, value: ast.expr, encoded: bytes, starts: Sequence[int])
 
 
 def _number(expression: ast.expr) -> Number | None:
-    """The value of a number or of an arithmetic expression of numbers; None for anything else, or if it is not finite."""
+    """The value of a number or of an arithmetic expression of numbers; None for anything else and for the infinite."""
     match expression:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             result = number

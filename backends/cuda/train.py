@@ -1,0 +1,449 @@
+"""The reference GPT: the one file the agent edits. Everything in it is fair game: model, optimizer, sizes, schedules.
+
+A trial runs it for a fixed time on rows of T+1 tokens and scores the checkpoint by val_bpb, lower is better. What may
+not change: `load` and `logits` at the bottom answer for the trained model (they are called in another process), a
+position's logits depend on its row's prefix alone, and training goes through the harness, whose clock is the budget.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from backends.cuda.attention import choose_attention
+from backends.reference import harness
+
+# --- hyperparameters -------------------------------------------------------------------------------------------------
+
+# Model
+DEPTH = 8  # layers
+ASPECT_RATIO = 64  # width = DEPTH × ASPECT_RATIO, rounded up to whole heads
+HEAD_DIM = 128  # channels a head
+WINDOW_PATTERN = "SSSL"  # attention over layers: L sees the whole row, S half of it; the last layer is always L
+
+# Batch
+TOTAL_BATCH_SIZE = 524288  # tokens an optimizer step
+DEVICE_BATCH_SIZE = 128  # rows a forward pass; lower it when memory runs out
+
+# Optimizer
+EMBEDDING_LR = 0.6  # token and value embeddings (AdamW)
+UNEMBEDDING_LR = 0.004  # output layer (AdamW)
+MATRIX_LR = 0.04  # the blocks' matrices (Muon)
+SCALAR_LR = 0.5  # the residual scalars (AdamW)
+WEIGHT_DECAY = 0.2  # cautious, on Muon's matrices only
+ADAM_BETAS = (0.8, 0.95)
+
+# Schedule, in parts of the time budget
+WARMUP_RATIO = 0.0  # learning rates rise from 0
+WARMDOWN_RATIO = 0.5  # and fall linearly at the end,
+FINAL_LR_FRAC = 0.0  # to this part of their peak
+
+# --- model -----------------------------------------------------------------------------------------------------------
+
+EPS = 1.1920929e-07  # of RMSNorm, in every precision
+GATE_CHANNELS = 32  # what the value gate reads of a block's input
+SOFTCAP = 15.0  # logits stay within ±15
+ROTARY_BASE = 10_000.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes. T and V come with the task, the rest from the constants above."""
+
+    sequence_length: int
+    vocab_size: int
+    depth: int = DEPTH
+
+    @property
+    def heads(self) -> int:
+        return math.ceil(self.depth * ASPECT_RATIO / HEAD_DIM)
+
+    @property
+    def dim(self) -> int:
+        return self.heads * HEAD_DIM
+
+    def window(self, layer: int) -> int:
+        """How many tokens before its own a query of this layer sees."""
+        last = layer == self.depth - 1
+        long = last or WINDOW_PATTERN[layer % len(WINDOW_PATTERN)] == "L"
+        return self.sequence_length if long else self.sequence_length // 2
+
+    def has_value_embedding(self, layer: int) -> bool:
+        """Every other layer, the last one always."""
+        return (self.depth - 1 - layer) % 2 == 0
+
+
+def norm(x: Tensor) -> Tensor:
+    return F.rms_norm(x, (x.size(-1),), eps=EPS)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position: turn channel pairs (i, i + D/2) of x [B, T, H, D] by the position's angle."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat((a * cos + b * sin, b * cos - a * sin), dim=-1)
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    return nn.Linear(inputs, outputs, bias=False)
+
+
+class Attention(nn.Module):
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        dim = config.dim
+        self.window = config.window(layer)
+        self.q, self.k, self.v, self.out = (linear(dim, dim) for _ in range(4))
+        self.gate = linear(GATE_CHANNELS, config.heads) if config.has_value_embedding(layer) else None
+        self.attend = choose_attention(self.q.weight.device)
+
+    def forward(self, x: Tensor, value: Tensor | None, cos: Tensor, sin: Tensor) -> Tensor:
+        q, k, v = (project(x).unflatten(-1, (-1, HEAD_DIM)) for project in (self.q, self.k, self.v))  # [B, T, H, D]
+        if self.gate is not None and value is not None:
+            # A second way for a token's identity into the values, opened per head; 2·σ(0) = 1, so it starts open.
+            gate = 2 * torch.sigmoid(self.gate(x[..., :GATE_CHANNELS]))  # [B, T, H]
+            v = v + gate.unsqueeze(-1) * value.view_as(v)
+        q, k = norm(rotate(q, cos, sin)), norm(rotate(k, cos, sin))  # normed queries and keys keep the scores tame
+        return self.out(self.attend(q, k, v, self.window).flatten(-2))  # [B, T, dim]
+
+
+class MLP(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.fc = linear(config.dim, 4 * config.dim)
+        self.out = linear(4 * config.dim, config.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(F.relu(self.fc(x)).square())
+
+
+class Block(nn.Module):
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        self.attention = Attention(config, layer)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, value: Tensor | None, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.attention(norm(x), value, cos, sin)
+        return x + self.mlp(norm(x))
+
+
+class GPT(nn.Module):
+    """Tokens [B, T] in, logits [B, T, V] out; with targets [B, T], their mean loss in nats."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        layers = range(config.depth)
+        self.embedding = nn.Embedding(config.vocab_size, config.dim)
+        self.value_embeddings = nn.ModuleDict(
+            {str(i): nn.Embedding(config.vocab_size, config.dim) for i in layers if config.has_value_embedding(i)}
+        )
+        self.blocks = nn.ModuleList(Block(config, i) for i in layers)
+        self.lambda_resid = nn.Parameter(torch.ones(config.depth))
+        self.lambda_x0 = nn.Parameter(torch.zeros(config.depth))
+        self.unembedding = linear(config.dim, config.vocab_size)
+        frequency = ROTARY_BASE ** -(torch.arange(0, HEAD_DIM, 2) / HEAD_DIM)  # [D/2]
+        angle = torch.outer(torch.arange(config.sequence_length), frequency)[:, None, :]  # [T, 1, D/2]
+        self.register_buffer("cos", angle.cos(), persistent=False)
+        self.register_buffer("sin", angle.sin(), persistent=False)
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Fresh weights from torch's generator. Both output projections start at 0, so every block starts as identity."""
+        bound = math.sqrt(3 / self.config.dim)  # a uniform distribution of standard deviation dim^−½
+        self.embedding.weight.normal_()
+        self.unembedding.weight.normal_(std=0.001)
+        for embedding in self.value_embeddings.values():
+            embedding.weight.uniform_(-bound, bound)
+        for block in self.blocks:
+            for matrix in (block.attention.q, block.attention.k, block.attention.v, block.mlp.fc):
+                matrix.weight.uniform_(-bound, bound)
+            for matrix in (block.attention.out, block.mlp.out, block.attention.gate):
+                if matrix is not None:
+                    matrix.weight.zero_()
+        self.lambda_resid.fill_(1.0)
+        self.lambda_x0.fill_(0.1)
+
+    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor:
+        length = tokens.shape[1]
+        cos, sin = self.cos[:length], self.sin[:length]
+        x = x0 = norm(self.embedding(tokens))  # [B, T, dim]
+        for i, block in enumerate(self.blocks):
+            value = self.value_embeddings[str(i)](tokens) if str(i) in self.value_embeddings else None
+            x = block(self.lambda_resid[i] * x + self.lambda_x0[i] * x0, value, cos, sin)
+        logits = self.unembedding(norm(x)).float()  # [B, T, V]
+        logits = SOFTCAP * torch.tanh(logits / SOFTCAP)
+        if targets is None:
+            return logits
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+    def count_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+    def flops_per_token(self) -> int:
+        """Training FLOPs a token: 6 for every weight that is multiplied, 12·dim·W for a layer's attention."""
+        tables = [self.embedding, *self.value_embeddings.values()]
+        unmultiplied = sum(t.weight.numel() for t in tables) + self.lambda_resid.numel() + self.lambda_x0.numel()
+        windows = sum(self.config.window(i) for i in range(self.config.depth))
+        return 6 * (self.count_parameters() - unmultiplied) + 12 * self.config.dim * windows
+
+
+def build(config: Config, device: str) -> GPT:
+    """A model on the device, its weights not yet initialised. CUDA keeps embeddings and rotary tables in bf16."""
+    with torch.device(device):
+        model = GPT(config)
+    if torch.device(device).type == "cuda":
+        for module in (model.embedding, model.value_embeddings):
+            module.bfloat16()
+        model.cos, model.sin = model.cos.bfloat16(), model.sin.bfloat16()
+    return model
+
+
+def precision(device: str) -> contextlib.AbstractContextManager[object]:
+    """bf16 matrix products on CUDA, float32 everywhere else."""
+    cuda = torch.device(device).type == "cuda"
+    return torch.autocast("cuda", torch.bfloat16) if cuda else contextlib.nullcontext()
+
+
+# --- optimizer -------------------------------------------------------------------------------------------------------
+
+# Polar Express (arXiv 2505.16932): five polynomials that carry singular values to about 1.
+POLAR_EXPRESS = (
+    (8.156554524902461, -22.48329292557795, 15.878769915207462),
+    (4.042929935166739, -2.808917465908714, 0.5000178451051316),
+    (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
+    (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
+    (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
+)
+
+
+def polar(g: Tensor, dtype: torch.dtype) -> Tensor:
+    """The nearest (semi-)orthogonal matrix of each [.., rows, cols] in g, about, computed in dtype."""
+    x = g.to(dtype)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) * 1.02 + 1e-6)
+    tall = x.size(-2) > x.size(-1)
+    for a, b, c in POLAR_EXPRESS:
+        gram = x.mT @ x if tall else x @ x.mT  # over the smaller side
+        poly = b * gram + c * (gram @ gram)
+        x = a * x + (x @ poly if tall else poly @ x)
+    return x
+
+
+def muon_update(
+    w: Tensor, g: Tensor, velocity: Tensor, variance: Tensor, lr: Tensor, decay: Tensor, momentum: Tensor, beta2: Tensor,
+    dtype: torch.dtype,
+) -> None:  # fmt: skip
+    """One Muon step in place on matrices of one shape, all [N, rows, cols]; variance is [N, rows, 1] or [N, 1, cols].
+
+    Nesterov momentum, orthogonalised; NorMuon's (arXiv 2510.05491) variance per row or column evens the update out
+    without changing its norm; decay only where it agrees with the update's sign (cautious).
+    """
+    velocity.lerp_(g, 1 - momentum)
+    u = polar(g.lerp(velocity, momentum), dtype)
+    lr, decay, beta2 = lr.to(u.dtype), decay.to(u.dtype), beta2.to(u.dtype)
+    per = -1 if variance.size(-1) == 1 else -2
+    mean_square = u.float().square().mean(dim=per, keepdim=True)
+    variance.lerp_(mean_square, (1 - beta2).to(variance.dtype))
+    scale = variance.clamp_min(1e-10).rsqrt()
+    before = mean_square.sum(dim=(-2, -1), keepdim=True).sqrt()
+    after = (mean_square * scale.square()).sum(dim=(-2, -1), keepdim=True).sqrt()
+    u = u * (scale * before / after.clamp_min(1e-10)).to(u.dtype)
+    w.sub_(lr * u + lr * decay * w * (u * w >= 0))
+
+
+def adamw_update(
+    w: Tensor, g: Tensor, mean: Tensor, variance: Tensor, lr: Tensor, beta1: Tensor, beta2: Tensor, step: Tensor
+) -> None:
+    """One Adam step in place, without decay; the state has the weights' dtype."""
+    mean.lerp_(g, (1 - beta1).to(g.dtype))
+    variance.lerp_(g.square(), (1 - beta2).to(g.dtype))
+    denominator = (variance / (1 - beta2**step)).sqrt() + 1e-10
+    w.sub_(lr / (1 - beta1**step) * (mean / denominator))
+
+
+@dataclass
+class AdamGroup:
+    params: list[Tensor]
+    lr: float
+    betas: tuple[float, float]
+
+
+class MuonAdamW:
+    """Muon for the blocks' matrices, batched by shape; AdamW for embeddings, unembedding and residual scalars."""
+
+    def __init__(self, model: GPT, polar_dtype: torch.dtype, compiled: bool) -> None:
+        by_width = (model.config.dim / 768) ** -0.5  # AdamW's rates were tuned at width 768
+        tables = [model.embedding.weight, *(e.weight for e in model.value_embeddings.values())]
+        self.adam = [
+            AdamGroup([model.unembedding.weight], UNEMBEDDING_LR * by_width, ADAM_BETAS),
+            AdamGroup(tables, EMBEDDING_LR * by_width, ADAM_BETAS),
+            AdamGroup([model.lambda_resid], SCALAR_LR * 0.01, ADAM_BETAS),
+            AdamGroup([model.lambda_x0], SCALAR_LR, (0.96, 0.95)),
+        ]
+        self.muon: dict[tuple[int, int], list[Tensor]] = {}
+        for matrix in model.blocks.parameters():
+            self.muon.setdefault((matrix.size(0), matrix.size(1)), []).append(matrix)
+        self.polar_dtype = polar_dtype
+        compile_or_not: Callable = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
+        self.muon_update = compile_or_not(muon_update)
+        self.adamw_update = compile_or_not(adamw_update)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all steps."""
+        self.steps = 0
+        self.adam_state = {p: (torch.zeros_like(p), torch.zeros_like(p)) for group in self.adam for p in group.params}
+        self.muon_state = {}
+        for (rows, cols), matrices in self.muon.items():
+            stacked = torch.zeros(len(matrices), rows, cols, device=matrices[0].device)
+            self.muon_state[rows, cols] = stacked, torch.zeros_like(stacked[:, :, :1] if rows >= cols else stacked[:, :1])
+
+    @torch.no_grad()
+    def step(self, progress: float) -> None:
+        """Update every weight from its gradient and clear the gradients."""
+        scale = learning_rate_scale(progress)
+        for group in self.adam:
+            # Tensors, not numbers: a number that changes would be compiled anew.
+            lr, beta1, beta2, step = map(torch.tensor, (group.lr * scale, *group.betas, float(self.steps + 1)))
+            for p in group.params:
+                self.adamw_update(p, p.grad, *self.adam_state[p], lr, beta1, beta2, step)
+                p.grad = None
+        for (rows, cols), matrices in self.muon.items():
+            shape_scale = max(1.0, rows / cols) ** 0.5
+            lr, decay = torch.tensor(MATRIX_LR * scale * shape_scale), torch.tensor(weight_decay(progress))
+            momentum, beta2 = torch.tensor(muon_momentum(self.steps)), torch.tensor(0.95)
+            w = torch.stack([p.data for p in matrices])
+            g = torch.stack([p.grad for p in matrices])
+            state = self.muon_state[rows, cols]
+            self.muon_update(w, g, *state, lr, decay, momentum, beta2, self.polar_dtype)
+            torch._foreach_copy_([p.data for p in matrices], list(w.unbind()))
+            for p in matrices:
+                p.grad = None
+        self.steps += 1
+
+
+# --- schedules -------------------------------------------------------------------------------------------------------
+
+
+def learning_rate_scale(progress: float) -> float:
+    if progress < WARMUP_RATIO:
+        return progress / WARMUP_RATIO
+    if progress <= 1 - WARMDOWN_RATIO:
+        return 1.0
+    return FINAL_LR_FRAC + (1 - FINAL_LR_FRAC) * (1 - progress) / WARMDOWN_RATIO
+
+
+def muon_momentum(step: int) -> float:
+    return 0.85 + 0.1 * min(step / 300, 1.0)
+
+
+def weight_decay(progress: float) -> float:
+    return WEIGHT_DECAY * (1 - progress)
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+def train_step(
+    model: Callable[..., Tensor], optimizer: MuonAdamW, batches: list[np.ndarray], progress: float, device: str
+) -> float:
+    """One optimizer step over batches of rows [b, T+1]. Returns their mean loss in nats."""
+    total = torch.zeros((), device=device)
+    for rows in batches:
+        tokens = torch.from_numpy(rows.astype(np.int64)).to(device)  # [b, T+1]
+        with precision(device):
+            loss = model(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()) / len(batches)
+        loss.backward()
+        total += loss.detach()
+    optimizer.step(progress)
+    return total.item()
+
+
+def accumulation(sequence_length: int) -> int:
+    """How many forward passes make one optimizer step."""
+    passes, rest = divmod(TOTAL_BATCH_SIZE, DEVICE_BATCH_SIZE * sequence_length)
+    if rest or not passes:
+        raise SystemExit(
+            f"TOTAL_BATCH_SIZE ({TOTAL_BATCH_SIZE}) must be a multiple of DEVICE_BATCH_SIZE × T "
+            f"({DEVICE_BATCH_SIZE} × {sequence_length} = {DEVICE_BATCH_SIZE * sequence_length})"
+        )
+    return passes
+
+
+def train(trial: harness.Trial) -> None:
+    device, cuda = trial.device, trial.device.startswith("cuda")
+    config = Config(trial.settings["sequence_length"], trial.settings["vocab_size"])
+    passes = accumulation(config.sequence_length)
+    if cuda:
+        torch.set_float32_matmul_precision("high")
+    model = build(config, device)
+    optimizer = MuonAdamW(model, polar_dtype=torch.bfloat16 if cuda else torch.float32, compiled=cuda)
+    forward = model
+    if cuda:  # compile on random tokens, then start afresh: the budget pays for every step that teaches, and no other
+        forward = torch.compile(model, dynamic=False)
+        shape = (DEVICE_BATCH_SIZE, config.sequence_length + 1)
+        noise = np.random.default_rng(0).integers(config.vocab_size, size=shape, dtype=np.uint16)
+        model.initialise()
+        train_step(forward, optimizer, [noise] * passes, 0.0, device)
+        optimizer.reset()
+        torch.cuda.synchronize()
+    torch.manual_seed(trial.seed)
+    model.initialise()
+
+    trial.ready(
+        flops_per_token=model.flops_per_token(),
+        accelerator=torch.cuda.get_device_name() if cuda else "",
+        memory_mb=(lambda: torch.cuda.max_memory_allocated() / 2**20) if cuda else None,
+    )
+    rows = trial.batches(DEVICE_BATCH_SIZE)
+    while not trial.over:
+        loss = train_step(forward, optimizer, [next(rows) for _ in range(passes)], trial.progress, device)
+        trial.step(loss, TOTAL_BATCH_SIZE)
+
+    def save(path: Path, metadata: dict[str, str]) -> None:
+        save_file(model.state_dict(), path, metadata)
+
+    trial.done(save, depth=config.depth, num_params=model.count_parameters())
+
+
+# --- the trained model -----------------------------------------------------------------------------------------------
+
+
+def load(checkpoint: Path, device: str) -> GPT:
+    """The model of a checkpoint, ready to answer."""
+    with safe_open(checkpoint, framework="pt", device=device) as file:
+        metadata = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    model = build(Config(int(metadata["sequence_length"]), int(metadata["vocab_size"])), device)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+@torch.no_grad()
+def logits(model: GPT, tokens: Tensor) -> Tensor:
+    """tokens [B, T] int64 -> [B, T, V] float32."""
+    with precision(str(tokens.device)):
+        return model(tokens)
+
+
+def main() -> None:
+    trial = harness.connect()
+    try:
+        train(trial)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        trial.failed("oom", str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Start an engine: a process and a session of its own, which outlives whoever started it.
+
+The engine reports on a pipe until its run is open: progress lines, then the run folder, or the error that stopped it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from core.errors import AutoresearchError, RunFailed, UsageError
+
+RUNS = ".autoresearch"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for. `resume` names the tag of a run that is to go on; most others then stay as recorded.
+
+    experiments: proposals after the baseline; for `resume`, more of them. None: no limit (resume: the limit it had).
+    """
+
+    workspace: str
+    task: str | None = None
+    tag: str | None = None
+    backend: str | None = None
+    device: str = "auto"
+    agent: str = "search"
+    seed: int = 0
+    train_seconds: float | None = None
+    experiments: int | None = None
+    hours: float | None = None
+    resume: str | None = None
+
+
+def launch(options: Options, progress: Callable[[str], None]) -> Path:
+    """Start the engine and wait until its run is open. Returns the run folder.
+
+    Raises what stopped it: UsageError (nothing was changed), Busy, RunFailed.
+    """
+    reading, writing = os.pipe()
+    with tempfile.TemporaryFile() as complaints:
+        engine = subprocess.Popen(
+            [sys.executable, "-P", "-m", "core.engine", str(writing), json.dumps(asdict(options))],
+            stdin=subprocess.DEVNULL,
+            stdout=complaints,
+            stderr=complaints,
+            pass_fds=(writing,),
+            start_new_session=True,
+        )
+        os.close(writing)
+        try:
+            with open(reading, encoding="utf-8") as reports:
+                for line in reports:
+                    report = json.loads(line)
+                    if "progress" in report:
+                        progress(report["progress"])
+                    elif "error" in report:
+                        raise _error(report["error"], report["exit_code"])
+                    else:
+                        engine.returncode = 0  # it goes on without us: not ours to wait for
+                        return Path(report["run_folder"])
+        except KeyboardInterrupt:
+            engine.send_signal(signal.SIGTERM)
+            raise
+        engine.wait()
+        complaints.seek(0)
+        said = complaints.read().decode("utf-8", "replace").strip()
+    raise RunFailed(f"the engine ended before its run was open (exit status {engine.returncode}): {said[-2000:]}")
+
+
+def _error(message: str, exit_code: int) -> AutoresearchError:
+    return UsageError(message) if exit_code == UsageError.exit_code else RunFailed(message)
+
+
+def runs(workspace: Path) -> list[Path]:
+    """The run folders of a workspace, the one that was written to last at the end."""
+    folders = [p.parent for p in (workspace / RUNS).glob("*/journal.jsonl")]
+    return sorted(folders, key=lambda p: ((p / "journal.jsonl").stat().st_mtime_ns, p.name))
+
+
+def find_run(workspace: Path, tag: str | None) -> Path:
+    """The run of this tag, or the latest. Raises UsageError where there is none."""
+    found = runs(workspace)
+    if tag is None:
+        if not found:
+            raise UsageError(f"{workspace}: no run here yet; start one with: autoresearch run, or: autoresearch demo")
+        return found[-1]
+    for folder in found:
+        if folder.name == tag:
+            return folder
+    known = ", ".join(p.name for p in found) or "none"
+    raise UsageError(f"{tag}: no such run in {workspace}; there are: {known}")

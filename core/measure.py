@@ -1,0 +1,148 @@
+"""From a commit to a measurement: lay out the folders, train, evaluate, and throw the folders away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import sandbox
+from core.channel import Clock
+from core.evaluator import Answer, Evaluation, self_reported
+from core.events import Crashed, Event, Measured, TrialVoid
+from core.trial import Finished, Order, supervise
+
+if TYPE_CHECKING:
+    from core.run import Run
+
+FIRST_SEED = 42  # the original's; trial k of an experiment has seed 42 + k - 1
+_FORMS = {"mfu_percent": ".2f", "total_tokens_M": ".1f", "num_steps": ".0f", "num_params_M": ".1f", "depth": ".0f"}
+_SUMMARY = (
+    "{metric} training_seconds total_seconds peak_vram_mb mfu_percent total_tokens_M num_steps num_params_M depth"
+)
+
+
+def measure(run: Run) -> Iterator[Event]:
+    """Run the committed experiment until it is measured or has crashed by itself. A trial cut by us is void."""
+    p = run.in_flight
+    if p.committed is None or p.measurement or p.crashed:
+        return
+    if p.trial_open:
+        yield TrialVoid(p.number, p.trial, "the engine was ended in the middle of it")
+    yield from run.hold_if_paused()
+    if run.control.stopping_now:
+        return
+    trial = p.trial + 1
+    work = run.work / f"{p.number}-{trial}"
+    try:
+        yield from _run_trial(run, p.committed.commit, p.number, trial, work)
+    finally:
+        sandbox.sweep(work)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _run_trial(run: Run, commit: str, number: int, trial: int, work: Path) -> Iterator[Event]:
+    task, kept = run.task, run.folder / "trials" / f"{number}-{trial}"
+    kept.mkdir(parents=True, exist_ok=True)
+    checkpoint = work / "train" / "checkpoint.safetensors"
+    seed = FIRST_SEED + run.in_flight.trials  # a trial that was void does not spend a seed
+    told: dict[str, Any] = {
+        "experiment": number,
+        "trial": trial,
+        "device": run.device,
+        "seed": seed,
+        "budget": {k: getattr(task.budget, k) for k in ("train_seconds", "startup_seconds", "timeout_seconds")},
+        "settings": dict(run.settings),
+        "checkpoint": str(checkpoint),
+    }
+    tree = work / "train" / "tree"
+    run.workspace.checkout(commit, tree)
+    folder = tree / task.folder
+    for name in task.link:
+        (folder / name).symlink_to(run.workspace.root / task.folder / name)
+    clock = Clock()
+    evaluation = _evaluation(run, commit, work, kept, {**told, "work": str(folder)})
+    try:
+        if evaluation and "evaluate" in task.early:
+            evaluation.start()
+        order = Order(
+            number, trial, tuple(task.command("train", folder)), folder, work / "train" / "trial.json",
+            {"role": "train", **told}, kept, task.budget, run.handover,
+        )  # fmt: skip
+        finished = yield from supervise(order, seed, run.control)
+        answer = _answer(run, finished, evaluation, kept / "log", folder)
+        yield from _conclude(run, order, finished, answer, clock() - finished.held_seconds, checkpoint)
+    finally:
+        if evaluation:
+            evaluation.close()
+
+
+def _evaluation(run: Run, commit: str, work: Path, kept: Path, told: dict[str, Any]) -> Evaluation | None:
+    if "evaluate" not in run.task.commands:
+        return None
+    folders = [work / "evaluation" / name / run.task.folder for name in ("serve-1", "serve-2")]
+    for name in ("serve-1", "serve-2"):
+        run.workspace.checkout(commit, work / "evaluation" / name)
+    store, best = kept / "store", run.history.best
+    store.mkdir(exist_ok=True)
+    serve = run.task.command("serve", folders[0]) if "serve" in run.task.commands else []
+    incumbent = run.folder / "trials" / f"{best.number}-{best.trial}" / "store" if best else None
+    told = {
+        **told,
+        "role": "evaluate",
+        "prepared": dict(run.prepared),
+        "serve": {"command": serve, "folders": [str(f) for f in folders]},
+        "store": str(store),
+        "incumbent_store": str(incumbent) if incumbent and incumbent.is_dir() else None,
+    }
+    argv = run.task.command("evaluate", folders[0])
+    return Evaluation(argv, work / "evaluation", told, kept / "evaluate.log")
+
+
+def _answer(run: Run, finished: Finished, evaluation: Evaluation | None, log: Path, folder: Path) -> Answer:
+    if finished.end != "done":
+        return Answer(finished.end, finished.reason, finished.log_tail)
+    changed = run.changed_frozen_files()
+    if changed:
+        return Answer("crash", f"rejected: the frozen file {changed[0]} changed during the run")
+    if evaluation is None:
+        return self_reported(run.task.metric, log, folder)
+    left = max(5.0, run.task.budget.timeout_seconds - finished.active_seconds)
+    return evaluation.finish(run.control, left)
+
+
+def _conclude(
+    run: Run, order: Order, finished: Finished, answer: Answer, total_seconds: float, checkpoint: Path
+) -> Generator[Event, None, None]:
+    if answer.end == "void":
+        yield TrialVoid(order.number, order.trial, answer.reason)
+    elif answer.end != "done":
+        tail = answer.detail or finished.log_tail
+        yield Crashed(order.number, order.trial, answer.reason, tail, total_seconds)
+    else:
+        if checkpoint.is_file() and not checkpoint.is_symlink():
+            shutil.move(checkpoint, order.folder / "checkpoint.safetensors")
+        findings = {**finished.summary, **answer.findings}
+        measured = Measured(
+            order.number, order.trial, answer.value, finished.train_seconds, total_seconds,
+            finished.peak_memory_mb, findings, self_reported="evaluate" not in run.task.commands,
+        )  # fmt: skip
+        _append_summary(order.folder / "log", run.task.metric.name, measured)
+        yield measured
+
+
+def _append_summary(log: Path, metric: str, measured: Measured) -> None:
+    """The block that ends a run of the original, so that what reads its logs reads ours."""
+    known = {
+        metric: f"{measured.value:.6f}",
+        "training_seconds": f"{measured.train_seconds:.1f}",
+        "total_seconds": f"{measured.total_seconds:.1f}",
+        "peak_vram_mb": f"{measured.peak_memory_mb:.1f}",
+    }
+    for key, form in _FORMS.items():
+        if isinstance(found := measured.findings.get(key), int | float):
+            known[key] = format(found, form)
+    lines = [f"{key + ':':<18}{known[key]}" for key in _SUMMARY.format(metric=metric).split() if key in known]
+    with open(log, "a", encoding="utf-8") as file:
+        file.write("\n".join(["---", *lines]) + "\n")

@@ -1,0 +1,71 @@
+"""The task's `prepare` command: data and device are made ready once per engine, before anything is journalled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from core import sandbox
+from core.errors import RunFailed, UsageError
+from core.log import plain
+from core.task import Task
+from core.trial import tell
+
+BAD_INPUT = 2  # prepare's exit status for what the user has to mend
+
+
+def prepare(
+    task: Task, folder: Path, device: str, fingerprint: str | None, progress: Callable[[str], None]
+) -> Mapping[str, Any]:
+    """Run prepare in `folder` and return its answer. Without the command: what a task of the user's own needs.
+
+    `fingerprint` is what a resumed run must find again. Raises UsageError with prepare's own last line.
+    """
+    if "prepare" not in task.commands:
+        return {"device": "cpu" if device == "auto" else device, "settings": dict(task.settings), "fingerprint": ""}
+    with tempfile.TemporaryDirectory(prefix="autoresearch-") as scratch:
+        answer = Path(scratch) / "prepared.json"
+        told = {
+            "role": "prepare",
+            "experiment": 0,
+            "trial": 0,
+            "device": device,
+            "seed": 0,
+            "budget": {"train_seconds": task.budget.train_seconds},
+            "settings": dict(task.settings),
+            "control": None,
+            "answer": str(answer),
+            "fingerprint": fingerprint,
+        }
+        trial_file = Path(scratch) / "trial.json"
+        tell(trial_file, told)
+        process = sandbox.spawn(
+            task.command("prepare", folder), cwd=folder, env=sandbox.environment(trial_file), output=subprocess.PIPE
+        )
+        last = ""
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if text := plain(line.decode("utf-8", "replace")).strip():
+                    last = text
+                    progress(text)
+            code = process.wait()
+        finally:
+            sandbox.kill_tree(process)
+            process.wait()
+        if code == BAD_INPUT:
+            raise UsageError(last)
+        try:
+            prepared: dict[str, Any] = json.loads(answer.read_bytes())
+        except (OSError, ValueError):
+            raise RunFailed(
+                f"{task.name}: prepare failed with exit status {code}: {last or 'it said nothing'}"
+            ) from None
+    if fingerprint and prepared.get("fingerprint") != fingerprint:
+        mend = "start a new run: autoresearch run"
+        raise UsageError(f"the data or the tokenizer is not what this run began with; scores would not compare; {mend}")
+    return prepared

@@ -1,0 +1,214 @@
+"""Open or resume a run folder, wire its parts together, and drain the loop into the journal. The engine's process.
+
+python -P -m core.run REPORTS OPTIONS     (started by core.launch; REPORTS is a descriptor, OPTIONS is JSON)
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from core import agents
+from core.control import Control
+from core.errors import AutoresearchError, RunFailed
+from core.events import Event, ExperimentDone, RunContinued, RunEnded, RunPaused, RunStarted
+from core.experiment import Proposal
+from core.history import History, Pending, reduce
+from core.journal import Journal, replace_durably, results_tsv
+from core.judge import POLICIES
+from core.loop import research
+from core.task import Task, parse
+from core.workspace import Workspace
+
+LARGEST_SOURCE = 2**20  # characters of one artifact file
+
+
+class Run:
+    """Everything an engine holds while it works on one run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        workspace: Workspace,
+        history: History,
+        journal: Journal,
+        agent: agents.Agent,
+        prepared: Mapping[str, Any],
+        work: Path,
+    ) -> None:
+        """`history` has its RunStarted; `prepared` is the answer of the task's prepare command."""
+        assert history.run is not None
+        started: RunStarted = history.run
+        self.folder, self.workspace, self.history, self.agent = folder, workspace, history, agent
+        self.prepared, self.work = prepared, work
+        self.tag, self.base, self.device = started.tag, started.base, started.device
+        self.settings = started.settings
+        self.task: Task = parse(started.task_folder, started.task)
+        self.policy = POLICIES[self.task.policy]
+        self.artifact = [self._path(name) for name in self.task.artifact]
+        self.handover = Path(prepared["handover"]) if prepared.get("handover") else None
+        self._frozen = started.frozen
+        self._journal = journal
+        self._recording = threading.Lock()
+        self._tried: dict[int, str] = {}  # experiment -> key of its source
+        self.control = Control(folder, self.record)
+
+    # --- the journal -------------------------------------------------------------------------------------------------
+
+    def record(self, event: Event) -> None:
+        """Make an event durable, then let it count. Any thread may."""
+        with self._recording:
+            time = self._journal.append(event)
+            self.history = reduce(self.history, event, time)
+        if hasattr(self, "control"):
+            self.control.phase = self.history.phase
+        if isinstance(event, ExperimentDone):
+            replace_durably(self.folder / "results.tsv", results_tsv(self.history))
+
+    @property
+    def in_flight(self) -> Pending:
+        """The experiment under way, or an empty one with the next number."""
+        return self.history.pending or Pending(self.history.next_number)
+
+    # --- limits and pauses -------------------------------------------------------------------------------------------
+
+    def goes_on(self) -> bool:
+        """Whether another turn of the loop is wanted. Raises RunFailed where the baseline itself has crashed."""
+        if self.control.stopping_now:
+            return False
+        done = self.history.experiments
+        if done and self.history.incumbent is None:
+            log = self.folder / "trials" / f"0-{done[0].trial}" / "log"
+            mend = f"mend and commit it, then start a new run; its log: {log}"
+            raise RunFailed(f"the baseline is no good ({done[0].verdict.reason}); {mend}")
+        if self.history.pending and self.history.pending.proposed:
+            return True  # what is in flight is brought to its end first
+        return not self.control.stopping and not self._limit_reached()
+
+    def _limit_reached(self) -> bool:
+        limits, history = self.history.engine, self.history
+        if limits is None:
+            return False
+        if limits.experiments is not None and len(history.experiments) - 1 >= limits.experiments:
+            return True
+        seconds = history.active_seconds + max(0.0, time.time() - history.last_time)
+        return limits.hours is not None and seconds >= limits.hours * 3600
+
+    def hold_if_paused(self) -> Iterator[Event]:
+        """Wait here while the user has the run paused."""
+        if self.control.paused:
+            yield RunPaused("paused by the user", f"go on with p in the cockpit, or: autoresearch resume {self.tag}")
+            self.control.wait_while_paused()
+            yield RunContinued()
+
+    # --- what the loop asks for --------------------------------------------------------------------------------------
+
+    def request(self) -> agents.Request:
+        """What the agent gets to see: the incumbent's source, the program as it is now, the history."""
+        best = self.history.best
+        sources = self._sources(best.commit if best else self.base)
+        program = ""
+        if self.task.program:
+            file = self.workspace.root / self.task.folder / self.task.program
+            program = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        number = self.history.next_number
+        direction = self.task.metric.direction
+
+        def is_new(edits: Mapping[str, str]) -> bool:
+            return _key({**sources, **edits}) not in self._keys()
+
+        return agents.Request(number, sources, program, self.history, direction, is_new)
+
+    def check(self, proposal: Proposal) -> None:
+        """Refuse what must not be committed. Raises agents.Refused."""
+        request, said = self.request(), proposal.description
+        if not {n: t for n, t in proposal.edits.items() if request.sources.get(n) != t}:
+            raise agents.Refused("no edit: the source is the incumbent's", said)
+        for name, text in proposal.edits.items():
+            if name not in self.task.artifact:
+                raise agents.Refused(f"{name} is not part of the artifact ({', '.join(self.task.artifact)})", said)
+            if len(text) > LARGEST_SOURCE:
+                raise agents.Refused(f"{name} would have {len(text):,} characters; the limit is 1 MiB", said)
+            try:
+                text.encode("utf-8")
+                if name.endswith(".py"):
+                    ast.parse(text)
+            except (SyntaxError, ValueError) as error:
+                raise agents.Refused(f"{name} does not parse: {error}", said) from None
+        if not request.is_new(proposal.edits):
+            raise agents.Refused("a duplicate: an earlier experiment had this very source", said)
+
+    def in_workspace(self, edits: Mapping[str, str]) -> dict[str, str]:
+        """The same edits by paths relative to the workspace."""
+        return {self._path(name): text for name, text in edits.items()}
+
+    def lines(self, commit: str) -> int:
+        return sum(len(text.splitlines()) for text in self._sources(commit).values())
+
+    def changed_frozen_files(self) -> list[str]:
+        root = self.workspace.root / self.task.folder
+        return [name for name, digest in self._frozen.items() if file_digest(root / name) != digest]
+
+    def tidy(self, p: Pending) -> None:
+        """Drop what no later experiment needs: checkpoints of discards, stores of everything but the incumbent."""
+        ours = self.folder / "trials" / f"{p.number}-{p.trial}"
+        best = self.history.best
+        if p.judged and p.judged.outcome != "keep":
+            (ours / "checkpoint.safetensors").unlink(missing_ok=True)
+            shutil.rmtree(ours / "store", ignore_errors=True)
+        elif best and best.number != p.number:
+            shutil.rmtree(self.folder / "trials" / f"{best.number}-{best.trial}" / "store", ignore_errors=True)
+        if (log := ours / "evaluate.log").is_file() and not log.stat().st_size:
+            log.unlink()
+
+    def _path(self, name: str) -> str:
+        return f"{self.task.folder}/{name}" if self.task.folder else name
+
+    def _sources(self, commit: str) -> dict[str, str]:
+        return {name: self.workspace.read(commit, self._path(name)) for name in self.task.artifact}
+
+    def _keys(self) -> set[str]:
+        for e in self.history.experiments[len(self._tried) :]:
+            self._tried[e.number] = _key(self._sources(e.commit))
+        return set(self._tried.values())
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, or of all files below a folder; a missing one has its own digest."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        digest.update(str(file.relative_to(path)).encode() + b"\0")
+        digest.update(file.read_bytes() if file.is_file() else b"missing")
+    return digest.hexdigest()
+
+
+def _key(sources: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
+
+
+def drain(run: Run) -> RunEnded:
+    """Run the loop to its end; every event is in the journal before the loop goes on. Returns the last event."""
+    try:
+        for event in research(run):
+            run.record(event)
+        stopped = run.control.stopping or run.control.stopping_now
+        ended = RunEnded("stopped", "stopped by the user") if stopped else RunEnded("done", "the limit was reached")
+    except agents.Exhausted as end:
+        ended = RunEnded("done", str(end) or "the agent has nothing left to propose")
+    except AutoresearchError as error:
+        ended = RunEnded("failed", str(error))
+    except Exception as error:  # the supervisor: a bug of ours must end in the journal, not in silence
+        traceback.print_exc()
+        mend = f"see {run.folder / 'engine.log'}; go on with: autoresearch resume {run.tag}"
+        ended = RunEnded("failed", f"the engine itself failed ({type(error).__name__}: {error}); {mend}")
+    run.record(ended)
+    return ended

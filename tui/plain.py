@@ -1,0 +1,232 @@
+"""The viewers without a screen: plain lines for people and logs, journal lines for programs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+from core import events as ev
+from core.experiment import Experiment
+from tui import text
+from tui.feed import Feed, State
+from tui.standing import activity, counts, standing
+
+POLL_SECONDS = 0.2
+STEP_EVERY_SECONDS = 1.5  # a promise of at most 2 between two lines, less polling and load
+WAIT_EVERY_SECONDS = 10.0
+GRACE_SECONDS = 10.0  # for an engine that was just spawned
+
+
+def follow(run_folder: Path, *, out: TextIO, as_json: bool, from_start: bool) -> int:
+    """Print what happens in a run until it ends. Returns the exit code: 0 done or stopped, 1 failed or engine gone.
+
+    `from_start`: begin with what already happened. A run that had ended before is waited for, ten seconds at most,
+    unless `from_start`: its engine may just be coming back. A reader that closes the pipe ends this quietly.
+    """
+    if hasattr(out, "reconfigure"):
+        out.reconfigure(errors="replace")
+    try:
+        return _Follower(Feed(run_folder, grace_seconds=GRACE_SECONDS), out, as_json).follow(from_start)
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # or Python complains when it flushes at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return 0
+
+
+class _Follower:
+    def __init__(self, feed: Feed, out: TextIO, as_json: bool) -> None:
+        self.feed = feed
+        self.out = out
+        self.as_json = as_json
+        self.said_at = time.monotonic()
+        self.preparing = 0  # lines of the engine's log that were shown
+
+    def follow(self, from_start: bool) -> int:
+        first = True
+        while True:
+            lines = self.feed.read()
+            state = self.feed.state
+            if not first or from_start:
+                for line in lines:
+                    if self.as_json:
+                        self._print(line.verbatim)
+                    elif line.event:
+                        self._say(*tell(line.event, state))
+            if self.feed.behind:
+                continue
+            if first and not from_start and not self.as_json and state.history.run:
+                self._say(*introduce(state), *attach(state))
+            ended = state.history.ended
+            over_before = first and from_start and not state.alive
+            ended_now = not first and any(isinstance(line.event, ev.RunEnded) for line in lines)
+            if state.alive is False or (ended and (over_before or ended_now)):
+                return self._end(0 if ended and ended.reason != "failed" else 1)
+            if not self.as_json:
+                self._heartbeat(state)
+            first = False
+            time.sleep(POLL_SECONDS)
+
+    def _heartbeat(self, state: State) -> None:
+        """A line now and then while nothing happens: the step while training, or what is waited for."""
+        h = state.history
+        if h.run is None and len(state.engine_log) > self.preparing:
+            self._say(*state.engine_log[self.preparing :])
+            self.preparing = len(state.engine_log)
+        silent = time.monotonic() - self.said_at
+        if h.paused or h.ended or (h.pending and h.pending.held_since):
+            return
+        if h.phase == "training" and state.live:
+            if silent >= STEP_EVERY_SECONDS:
+                self._say(step_line(state))
+        elif silent >= WAIT_EVERY_SECONDS:
+            self._say(f"{_label(h.next_number)} {activity(state)}" if h.run else "preparing")
+
+    def _end(self, code: int) -> int:
+        if self.as_json:
+            if not self.feed.state.history.ended:
+                print(standing(self.feed.state, time.time()).detail, file=sys.stderr)
+            return code
+        self._say(*self.feed.state.engine_log[-5:] if code else (), *summary(self.feed.state, self.feed.run_folder))
+        return code
+
+    def _say(self, *lines: str) -> None:
+        for line in lines:
+            self._print(line)
+        if lines:
+            self.said_at = time.monotonic()
+
+    def _print(self, line: str) -> None:
+        self.out.write(line + "\n")
+        self.out.flush()
+
+
+# --- the words -------------------------------------------------------------------------------------------------------
+
+
+def introduce(state: State) -> list[str]:
+    """What run this is."""
+    run = state.history.run
+    assert run is not None
+    task = run.task.get("task")
+    name = str(task.get("name", "")) if isinstance(task, dict) else ""
+    where = f"{run.backend} on {run.device}" if run.backend else run.device
+    parts = (f"run {run.tag}", name, where, f"agent {run.agent}", f"{text.seconds(run.train_seconds)} a trial")
+    lines = [" · ".join(text.one_line(part) for part in parts if part)]
+    return lines + [text.one_line(line) for line in (run.plan, *run.notes) if line]
+
+
+def attach(state: State) -> list[str]:
+    """Where a run stands that is joined in mid-flight."""
+    stands = standing(state, time.time())
+    lines = [f"{stands.word.lower()}{': ' + stands.detail if stands.detail else ''}", f"so far: {counts(state)}"]
+    return lines + ([f"best so far: {_best(state, state.best)}"] if state.best else [])
+
+
+def tell(event: ev.Event, state: State) -> list[str]:
+    """The lines for one event; often none."""
+    match event:
+        case ev.RunStarted():
+            return introduce(state)
+        case ev.EngineStarted(resumed=True):
+            return ["the engine goes on"]
+        case ev.RunPaused():
+            return [f"paused: {text.one_line(event.reason)}; {text.one_line(event.mend)}"]
+        case ev.RunContinued():
+            return ["goes on"]
+        case ev.Acknowledged():
+            return [f"{event.command}: {text.one_line(event.effect)}"]
+        case ev.ProposalRefused():
+            about = f" ({text.one_line(event.description)})" if event.description else ""
+            return [f"{_label(event.number)} refused: {text.one_line(event.reason)}{about}"]
+        case ev.Proposed():
+            why = f" — {text.one_line(event.hypothesis)}" if event.hypothesis else ""
+            return [f"{_label(event.number)} {text.one_line(event.description)}{why}"]
+        case ev.ExperimentDone():
+            experiment = next((e for e in reversed(state.history.experiments) if e.number == event.number), None)
+            return [verdict_line(state, experiment)] if experiment else []
+        case _:
+            return _tell_trial(event)
+
+
+def _tell_trial(event: ev.Event) -> list[str]:
+    match event:
+        case ev.TrialReady():
+            return [f"{_label(event.number)} training, after {text.seconds(event.startup_seconds)} of startup"]
+        case ev.TrialHeld():
+            return [f"{_label(event.number)} held" + (f" at step {event.step}" if event.step is not None else "")]
+        case ev.TrialContinued():
+            return [f"{_label(event.number)} goes on after {text.seconds(event.held_seconds)}"]
+        case ev.TrialDone():
+            steps = f"{event.steps} steps" if event.steps is not None else "trained"
+            return [f"{_label(event.number)} {steps} in {text.seconds(event.train_seconds)}, evaluating"]
+        case ev.TrialVoid():
+            return [f"{_label(event.number)} trial void ({text.one_line(event.reason)}); it runs again"]
+        case ev.Crashed():
+            return [f"    {line}" for line in text.clean_lines(event.log_tail)[-5:]]
+    return []
+
+
+def step_line(state: State) -> str:
+    """The live trial in a line."""
+    live = state.live
+    assert live is not None
+    parts = [f"{_label(live.number)} step {live.step or 0}"]
+    if live.loss is not None:
+        parts.append(f"loss {live.loss:.3f}")
+    if live.progress is not None:
+        parts.append(f"{100 * live.progress:.0f} %")
+    if live.tokens_per_second is not None:
+        parts.append(f"{text.quantity(live.tokens_per_second)} tok/s")
+    if live.memory_mb is not None:
+        parts.append(text.memory(live.memory_mb))
+    if live.eta_seconds is not None:
+        parts.append(f"{text.seconds(live.eta_seconds)} left")
+    return "  ".join(parts)
+
+
+def verdict_line(state: State, experiment: Experiment) -> str:
+    """Number, verdict, score, Δ, reason and description of a finished experiment."""
+    verdict, measurement = experiment.verdict, experiment.measurement
+    glyph = text.GLYPHS.get(verdict.outcome, "?")
+    value = f"{state.metric} {text.score(measurement.value)}" if measurement else "—"
+    label = " (self-reported)" if measurement and measurement.self_reported else ""
+    parts = (
+        f"{_label(experiment.number)} {glyph} {verdict.outcome:<8}{value}{label}",
+        text.delta(experiment.delta),
+        text.one_line(verdict.reason),
+        text.one_line(experiment.description),
+    )
+    return "  ".join(part for part in parts if part)
+
+
+def summary(state: State, run_folder: Path) -> list[str]:
+    """The last lines: how it ended, the best, the counts, and where all of it lies."""
+    stands, run, best = standing(state, time.time()), state.history.run, state.best
+    lines = ["", f"{stands.word.lower()}{': ' + stands.detail if stands.detail else ''}"]
+    if best:
+        lines.append(f"best: {_best(state, best)}")
+    if run:
+        done = len(state.history.experiments)
+        lines.append(f"{done} experiments with the baseline: {counts(state)}")
+        branch = f"autoresearch/{text.one_line(run.tag)}"
+        lines.append(f"the branch {branch} in {text.one_line(run.workspace)} holds what was kept; see it with:")
+        lines.append(f"  autoresearch results   or   git log {branch}")
+    else:
+        lines.append(f"its log: {run_folder / 'engine.log'}")
+    return lines
+
+
+def _best(state: State, best: Experiment) -> str:
+    first = state.history.experiments[0].measurement
+    value = best.measurement.value if best.measurement else None
+    change = text.percent_change(first.value if first else None, value) if best.number else ""
+    against = f", {change} against the baseline" if change else ""
+    return f"{state.metric} {text.score(value)} (#{best.number}{against}) {text.one_line(best.description)}"
+
+
+def _label(number: int) -> str:
+    return f"#{number}"

@@ -1,0 +1,78 @@
+"""From pieces of text to lines on the screen: what the Line-API widgets share.
+
+A piece is a text and the name of a style in app.tcss; "" is the widget's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+Piece = tuple[str, str]
+
+STYLES = {
+    "kept", "discarded", "crashed", "live", "dim", "strong", "accent", "trouble", "pausing", "cursor", "track",
+    "added", "removed", "hunk", "gutter", "keyword", "string", "comment", "number",
+}  # fmt: skip
+OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Pieces that are shown together or not at all; parts with a low `rank` give way first."""
+
+    rank: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def width(self) -> int:
+        return sum(cell_len(text) for text, _ in self.pieces)
+
+
+def part(rank: int, *pieces: Piece) -> Part:
+    return Part(rank, pieces)
+
+
+def fit(left: Sequence[Part], right: Sequence[Part], width: int, gap: int = 2) -> list[Piece]:
+    """One row: `left` from the left, `right` up to the right edge, without the least parts where it is too narrow."""
+    shown = {id(p): p for p in (*left, *right) if p.width}
+    while len(shown) > 1 and sum(p.width + gap for p in shown.values()) - gap > width:
+        del shown[id(min(shown.values(), key=lambda p: p.rank))]
+    first = _joined([p for p in left if id(p) in shown], gap)
+    last = _joined([p for p in right if id(p) in shown], gap)
+    space = width - sum(cell_len(text) for text, _ in (*first, *last))
+    return [*first, (" " * max(0, space), ""), *last]
+
+
+def _joined(parts: Iterable[Part], gap: int) -> list[Piece]:
+    pieces: list[Piece] = []
+    for p in parts:
+        if pieces:
+            pieces.append((" " * gap, ""))
+        pieces.extend(p.pieces)
+    return pieces
+
+
+def cell(text: str, width: int, align: str = "left") -> str:
+    """The text in exactly `width` cells; what is cut off is marked."""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+    return text + " " * (width - length) if align == "left" else " " * (width - length) + text
+
+
+def strip(widget: Widget, pieces: Iterable[Piece], width: int, row_style: str = "") -> Strip:
+    """The pieces as one line of a widget, exactly `width` cells."""
+    own = widget.rich_style
+    if row_style:
+        own += widget.get_component_rich_style(row_style, partial=True)
+    segments = [
+        Segment(text, own + widget.get_component_rich_style(style, partial=True) if style else own)
+        for text, style in pieces
+    ]
+    return Strip(segments).adjust_cell_length(width, own)

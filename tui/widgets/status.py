@@ -1,0 +1,143 @@
+"""The strip at the top: what run this is, how it stands, what happens now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui import text
+from tui.feed import State
+from tui.standing import Standing, activity, counts, standing
+from tui.widgets.paint import STYLES, Part, Piece, cell, fit, part, strip
+
+_BAR, _SPARK = 24, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What became of the last command."""
+
+    stage: Literal["pending", "done", "failed"]
+    words: str
+
+
+class StatusStrip(Widget, can_focus=False):
+    """Three rows at the top; in a window too small for anything else one row with the best."""
+
+    COMPONENT_CLASSES = STYLES
+    DEFAULT_CSS = "StatusStrip { height: 3; }"
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._state, self._now = State(), 0.0
+        self._notice: Notice | None = None
+
+    def show(self, state: State, now: float, notice: Notice | None) -> None:
+        """Paint another state. `now` in Unix seconds."""
+        self._state, self._now, self._notice = state, now, notice
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if self.size.height == 1:
+            return strip(self, tiny(self._state, self._now, width), width)
+        rows = (head, work, word)
+        if y >= len(rows):
+            return strip(self, (), width)
+        return strip(self, rows[y](self._state, self._now, width, self._notice), width)
+
+
+def tiny(state: State, now: float, width: int) -> list[Piece]:
+    """Everything in one row, for a window where nothing else fits."""
+    stands = standing(state, now)
+    left = [_standing(stands), part(2, (f"#{state.history.next_number} {activity(state)}", ""))]
+    return fit(left, [_best(state)], width, gap=1)
+
+
+def head(state: State, now: float, width: int, _: Notice | None) -> list[Piece]:
+    """Run, backend, device, agent, state; best, counts, time."""
+    h = state.history
+    where = ""
+    if h.run:
+        where = " · ".join(text.one_line(p) for p in (h.run.backend, h.run.device, h.run.agent) if p)
+    tally = [
+        (f"{h.count(o)}{text.GLYPHS[o]} ", s) for o, s in (("keep", "kept"), ("discard", ""), ("crash", "crashed"))
+    ]
+    limit = h.engine.experiments if h.engine else None
+    of = f"/{limit}" if limit is not None else ""
+    left = [
+        _standing(standing(state, now)),
+        part(7, (text.one_line(state.tag), "strong")),
+        part(8, (f"exp {h.next_number if not h.ended else len(h.experiments) - 1}{of}" if h.run else "", "")),
+        part(3, (where, "dim")),
+    ]
+    elapsed = text.clock(state.elapsed_seconds(now))
+    return fit(left, [_best(state), part(5, *tally), part(6, (elapsed if h.run else "", "dim"))], width)
+
+
+def work(state: State, now: float, width: int, _: Notice | None) -> list[Piece]:
+    """What happens now: the trial's step, loss, speed, memory, time left."""
+    h, live = state.history, state.live
+    stands = standing(state, now)
+    if stands.over:
+        return fit([part(9, (f"{len(h.experiments)} experiments: {counts(state)}" if h.run else "", ""))], [], width)
+    doing = "held" if stands.glyph == text.PAUSED else activity(state)
+    left = [part(9, (f"{doing} #{h.next_number}" if h.run else "preparing", "live"))]
+    if live and h.phase in ("training", "evaluating", "deciding"):
+        left += _trial(state, width)
+    return fit(left, [], width)
+
+
+def _trial(state: State, width: int) -> list[Part]:
+    live = state.live
+    assert live is not None
+    training = state.history.phase == "training"
+    done, rest = text.bar(live.progress if training else 1.0, _BAR if width >= 100 else 16)
+    eta = f" {text.seconds(live.eta_seconds)} left" if training and live.eta_seconds is not None else ""
+    speed, mb = live.tokens_per_second, live.memory_mb
+    parts = [
+        part(7, (f"step {live.step}" if live.step is not None else "", "")),
+        part(6, (done, "accent"), (rest, "track"), (eta, "")),
+        part(8, (f"loss {live.loss:.3f}" if live.loss is not None else "", "strong")),
+        part(4, (text.sparkline(live.losses, _SPARK if width >= 100 else 6), "accent")),
+        part(5, (f"{text.quantity(speed)} tok/s" if speed is not None else "", "")),
+        part(3, (text.memory(mb) if mb is not None else "", "")),
+    ]
+    if live.mfu is not None:
+        parts.append(part(2, (f"{live.mfu:.1f} % MFU", "")))
+    return parts
+
+
+def word(state: State, now: float, width: int, notice: Notice | None) -> list[Piece]:
+    """The answer to a command, or why the run stands still and what to do, or what is being tried."""
+    stands, pending = standing(state, now), state.history.pending
+    if notice and notice.stage != "done":
+        return [(cell(notice.words, width), "pausing" if notice.stage == "pending" else "trouble")]
+    if notice and (stands.glyph != text.PAUSED or not stands.detail):
+        return [(cell(notice.words, width), "accent")]
+    if stands.detail:
+        style = "trouble" if stands.trouble else "pausing" if stands.glyph == text.PAUSED else ""
+        return [(cell(stands.detail, width), style)]
+    if pending and pending.proposed:
+        trying = text.one_line(pending.proposed.description)
+        why = text.one_line(pending.proposed.hypothesis)
+        return [(f"trying #{pending.number}: ", "dim"), (trying, ""), (f" — {why}" if why else "", "dim")]
+    refused = state.history.last_refusal
+    if pending and refused and refused.number == pending.number:
+        return [(cell(f"refused: {text.one_line(refused.reason)}", width), "dim")]
+    return []
+
+
+def _standing(stands: Standing) -> Part:
+    style = "trouble" if stands.trouble else "pausing" if stands.glyph == text.PAUSED else "live"
+    return part(9, (f"{stands.glyph} {stands.word}", "dim" if stands.glyph == text.ENDED else style))
+
+
+def _best(state: State) -> Part:
+    best = state.best
+    if best is None or best.measurement is None:
+        return part(8)
+    return part(8, ("best ", "dim"), (text.score(best.measurement.value), "kept"), (f" (#{best.number})", "dim"))
