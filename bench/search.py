@@ -104,7 +104,9 @@ def research(agent, objective: Objective, experiments: int) -> list[Experiment]:
     source, seen = SOURCE, {SOURCE}
     value = objective.value(source)
     done = [_experiment(0, Proposal({}, "baseline", ""), value, None, None)]
-    run = RunStarted("bench", "", "", {}, "cuda", "cpu", "", 0, "", "", {"sequence_length": SEQUENCE_LENGTH}, 15.0, None, None, "")
+    run = RunStarted(
+        "bench", "", "", {}, "cuda", "cpu", "", 0, "", "", {"sequence_length": SEQUENCE_LENGTH}, 15.0, None, None, ""
+    )
     history = History(run=run, experiments=tuple(done), incumbent=0)
     for number in range(1, experiments + 1):
         request = Request(number, {"train.py": source}, "", history, "min", lambda e: e["train.py"] not in seen)

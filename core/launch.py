@@ -15,9 +15,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import platformdirs
+
 from core.errors import AutoresearchError, RunFailed, UsageError
 
 RUNS = ".autoresearch"
+BACKENDS = ("cuda",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,11 @@ def _error(message: str, exit_code: int) -> AutoresearchError:
     return UsageError(message) if exit_code == UsageError.exit_code else RunFailed(message)
 
 
+def demo_folder() -> Path:
+    """Where the demo keeps its workspace: in the user's data folder."""
+    return Path(platformdirs.user_data_dir("autoresearch")) / "demo"
+
+
 def runs(workspace: Path) -> list[Path]:
     """The run folders of a workspace, the one that was written to last at the end."""
     folders = [p.parent for p in (workspace / RUNS).glob("*/journal.jsonl")]
@@ -98,3 +106,11 @@ def find_run(workspace: Path, tag: str | None) -> Path:
             return folder
     known = ", ".join(p.name for p in found) or "none"
     raise UsageError(f"{tag}: no such run in {workspace}; there are: {known}")
+
+
+def find_workspace(folder: Path) -> Path | None:
+    """The nearest folder, this one or above it, that holds runs; None where there is none."""
+    for place in (folder.resolve(), *folder.resolve().parents):
+        if runs(place):
+            return place
+    return None

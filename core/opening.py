@@ -20,14 +20,13 @@ from core.errors import Busy, UsageError
 from core.events import EngineStarted, RunStarted
 from core.history import History, fold
 from core.journal import Journal, read
-from core.launch import RUNS, Options, find_run
+from core.launch import BACKENDS, RUNS, Options, find_run
 from core.prepare import prepare
 from core.run import Run, file_digest
 from core.task import Task, check_files, parse, with_budget
 from core.task import read as read_task
 from core.workspace import Workspace, branch_name, check_tag
 
-BACKENDS = ("cuda",)
 _locks: list[IO[str]] = []  # held until the process ends, however it ends
 _OVERHEAD_SECONDS = 8.0  # start-up and evaluation of a trial, for the plan's estimate only
 
@@ -56,8 +55,6 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     if changed:
         notes.append(f"not committed, so not in the baseline: your edits of {', '.join(changed)}")
     plan = _plan(options, task)
-    for line in (*notes, plan):
-        progress(line)
     run_folder = _make_folder(workspace.root, tag)
     started = RunStarted(
         tag=tag,
@@ -218,7 +215,7 @@ def _plan(options: Options, task: Task) -> str:
             f"experiments of {task.budget.train_seconds:g} s until you stop it, about {3600 / each:.0f} an hour{limit}"
         )
     hours = (options.experiments + 1) * each / 3600
-    span = f"{hours:.1f} hours" if hours >= 1 else f"{max(1, round(hours * 60))} minutes"
+    span = f"{hours:.1f} hours" if hours >= 1 else f"{max(2, round(hours * 60))} minutes"
     what = f"{options.experiments} experiment{'s' if options.experiments != 1 else ''}"
     return f"the baseline and {what} of {task.budget.train_seconds:g} s, about {span}{limit}"
 

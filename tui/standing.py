@@ -53,7 +53,9 @@ def standing(state: State, now: float) -> Standing:
         reason, mend = text.one_line(h.paused.reason), text.one_line(h.paused.mend)
         return Standing(text.PAUSED, "PAUSED", f"{since}{': ' + reason if reason else ''}{'; ' + mend if mend else ''}")
     if h.pending and h.pending.held_since:
-        return Standing(text.PAUSED, "PAUSED", f"{_since(h.pending.held_since, now)}; `autoresearch resume` goes on")
+        step = f"held at step {state.live.step}" if state.live and state.live.step is not None else "held"
+        how = f"go on with p in the cockpit, or: autoresearch resume {state.tag}"
+        return Standing(text.PAUSED, "PAUSED", f"{_since(h.pending.held_since, now)}: {step}; {how}")
     return Standing("●", "RUN")
 
 
@@ -71,4 +73,4 @@ def counts(state: State) -> str:
 def _since(at: float | None, now: float) -> str:
     if at is None:
         return "paused"
-    return f"paused since {time.strftime('%H:%M', time.localtime(at))} ({text.clock(now - at)})"
+    return f"since {time.strftime('%H:%M', time.localtime(at))} ({text.clock(now - at)})"

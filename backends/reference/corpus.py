@@ -38,14 +38,13 @@ _GENERATED = re.compile(r"\b(gencodec|gencjkcodecs|genpath)\.py\b")
 
 # Top-level modules that neither torch nor mlx nor numpy imports: only these may be held out, for what a training
 # process must be able to import it can also read. A name that is not listed here, or not known yet, is trained on.
-NEVER_IMPORTED = frozenset(
-    """
+_NEVER_IMPORTED = """
     aifc antigravity asynchat asyncore cgi cgitb chunk crypt curses dbm ensurepip fileinput ftplib idlelib imaplib
     imghdr lib2to3 mailbox mailcap modulefinder msilib nntplib optparse pipes poplib pyclbr pydoc rlcompleter
     sched shelve smtpd smtplib sndhdr stringprep sunau symtable tabnanny telnetlib tkinter trace turtle
     turtledemo uu venv wave wsgiref xdrlib xmlrpc zipapp
-    """.split()
-)
+"""
+NEVER_IMPORTED = frozenset(_NEVER_IMPORTED.split())
 
 
 class BadInput(Exception):

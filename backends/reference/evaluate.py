@@ -10,6 +10,7 @@ Words of a serve are passed on only while no process of this trial has seen a va
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import socket
@@ -156,7 +157,7 @@ class Serve:
 
     def answer(self, shape: tuple[int, ...]) -> np.ndarray:
         """The answer's numbers, float32 of this shape; they may be anything."""
-        size = 4 * int(np.prod(shape)) if shape else 0
+        size = 4 * math.prod(shape)
         try:
             head, body = wire.receive(self.connection, size, self.patience)
         except (OSError, EOFError, wire.Malformed) as error:
@@ -203,7 +204,7 @@ def score(trial: Mapping[str, Any], serves: list[Serve], rows: Rows, rng: np.ran
     for serve in serves:
         serve.ask({"do": "load", "vocab_size": rows.vocab_size})
     for serve in serves:
-        serve.answer(())
+        serve.answer((0,))
     clock.append(time.monotonic())
     known = _batch(np.asarray(rows.training[: rows.batch_rows]), 0, rows.batch_rows)
     first.nats(known)

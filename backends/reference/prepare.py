@@ -2,8 +2,8 @@
 
     <cache>/rows/<key>/   train.npy validation.npy tokenizer.txt token_bytes.npy token_bytes_upstream.npy rows.json
 
-The key is a hash of the text and of everything that turns it into rows; the fingerprint is a hash of the finished files.
-A folder appears by a rename when it is complete, so that a half-written one is never read.
+The key is a hash of the text and of everything that turns it into rows; the fingerprint is a hash of the finished
+files. A folder appears by a rename when it is complete, so that a half-written one is never read.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _size_note(device: Device, settings: Mapping[str, Any]) -> Iterator[str]:
         size = f"{settings['sequence_length']} tokens a row, vocabulary of {settings['vocab_size']:,}"
         yield f"on a CPU this is a demonstration size ({size}): scores compare with each other only"
     elif settings["profile"] == "cpu":
-        yield f"{device.description}: too little memory for profile gpu-80gb, so this is the demonstration size"
+        yield f"profile cpu is a demonstration size; gpu-80gb needs {MEMORY_OF_GPU_PROFILE_MB:,} MB of GPU memory"
 
 
 # --- the cache -------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def cache_folder() -> Path:
 
 
 def stored(asked: Mapping[str, Any], fingerprint: str) -> Prepared | None:
-    """The verified rows of this fingerprint, if they are still there. Raises BadInput if they do not go with `asked`."""
+    """The verified rows of this fingerprint, if they are still there. Raises BadInput if they do not fit `asked`."""
     for path in sorted(cache_folder().glob("*/rows.json")):
         prepared = _verified(path.parent)
         if prepared and prepared.record["fingerprint"] == fingerprint:
@@ -174,8 +174,9 @@ def stored(asked: Mapping[str, Any], fingerprint: str) -> Prepared | None:
 
 
 def records() -> list[dict[str, Any]]:
-    """The rows.json of every finished set of rows, unverified."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(cache_folder().glob("*/rows.json"))]
+    """The rows.json of every finished set of rows; their files are not verified."""
+    found = [_record(path.parent) for path in sorted(cache_folder().glob("*/rows.json"))]
+    return [record for record in found if record]
 
 
 def make(asked: Mapping[str, Any]) -> Prepared:
@@ -210,14 +211,20 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _verified(folder: Path) -> Prepared | None:
-    """What lies in a folder, if every file is there and has the hash it was written with."""
+def _record(folder: Path) -> dict[str, Any] | None:
     try:
         record = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
-        whole = record["format"] == FORMAT and record["files"] == {name: _digest(folder / name) for name in FILES}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         return None
-    return Prepared(folder, record) if whole else None
+    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+
+
+def _verified(folder: Path) -> Prepared | None:
+    """What lies in a folder, if every file is there and has the hash it was written with."""
+    record = _record(folder)
+    if not record or not all((folder / name).is_file() for name in FILES):
+        return None
+    return Prepared(folder, record) if record["files"] == {n: _digest(folder / n) for n in FILES} else None
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:

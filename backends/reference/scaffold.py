@@ -10,7 +10,7 @@ from backends.reference.spec import Profile
 
 
 def write(templates: Path, folder: Path, profile: Profile) -> None:
-    """Write task.toml and train.py into `folder`, which is made if need be. Raises BadInput, and then writes nothing."""
+    """Write task.toml and train.py into `folder`, made if need be. Raises BadInput where one of them exists."""
     constants = {
         "DEPTH": profile.depth,
         "TOTAL_BATCH_SIZE": profile.total_batch_size,
@@ -33,7 +33,7 @@ def write(templates: Path, folder: Path, profile: Profile) -> None:
 
 
 def with_value(text: str, name: str, value: str) -> str:
-    """The text with `name = …` at the start of a line set to `value`; a comment after it stays in its column.
+    """The text with `name = …` at the start of a line set to `value`; a comment after it stays, in its column if it has one.
 
     Raises ValueError unless there is exactly one such line.
     """
@@ -43,7 +43,8 @@ def with_value(text: str, name: str, value: str) -> str:
 
     def changed(found: re.Match[str]) -> str:
         start, old, gap, comment = found.groups()
-        room = " " * max(len(old) + len(gap) - len(value), 2) if comment else ""
+        aligned = len(gap) > 2
+        room = " " * max(len(old) + len(gap) - len(value), 2) if aligned else gap
         return f"{start}{value}{room}{comment or ''}"
 
     return line.sub(changed, text)

@@ -76,7 +76,7 @@ class Tokenizer:
 
 
 def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Learn merges until there are `vocab_size` tokens, special ones included; fewer if the text has no more to give."""
+    """Learn merges until there are `vocab_size` tokens, special ones included; fewer if the text is too short."""
     bpe = rustbpe.Tokenizer()
     bpe.train_from_iterator(iter(texts), vocab_size - len(SPECIAL_TOKENS), pattern=SPLIT_PATTERN)
     ranks = {bytes(token): rank for token, rank in bpe.get_mergeable_ranks()}

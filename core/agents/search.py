@@ -1,9 +1,9 @@
 """The keyless agent: Optuna's TPE over the artifact's capital constants, one to three of them at a time.
 
-Which constants: by what their names promise (`space`) and by what the run has shown, where a direction that helped is
-followed and its opposite tried when it hurt. Which values: a first move of the usual size, and, as soon as the run has
-been there, a sample of TPE's (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization") over the run's own
-history. A proposal is a function of seed, history and sources alone, so a resumed run goes on as if never cut.
+Which constants: by what their names promise (`space`) and by what the run has shown (`evidence`): a direction that
+helped is followed, the opposite of one that hurt comes next. Which values: where the run has not been yet, a step of
+the usual size; elsewhere a sample of TPE's (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization") over
+the run's own history. A proposal depends on seed, history and sources alone, so a resumed run goes on as if never cut.
 """
 
 from __future__ import annotations
@@ -15,31 +15,43 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.agents import Refused, Request
-from core.agents.constants import Value, edit, read
+from core.agents.constants import Constant, Value, edit, read
+from core.agents.evidence import Tried, evidence
 from core.agents.space import Hyperparameter, Scalar, fitted, hyperparameters
-from core.experiment import Experiment, Proposal
-from core.history import History
+from core.experiment import Proposal
 
-_TRIES = 60  # moves looked at before a proposal is refused
+_TRIES = 80  # moves looked at before a proposal is refused
+_BOLD = 20  # tries after which ranges widen and old failures no longer bound them
+_PLAIN = 0.12  # where no single move promises more than this, two go together
 _REMEMBERED = 300  # experiments told to TPE, the latest ones
 _STARTUP = 4  # experiments before TPE's densities are used
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """A finished experiment as evidence.
+class Search:
+    """Proposes changes of the artifact's constants. The seed decides what the history leaves open."""
 
-    values: of every hyperparameter, as really applied. moved: key -> value before, value after.
-    loss: the metric, lower is better; None for a crash. gain: over its incumbent, in units of the run's usual
-    difference, between -2 and 2.
-    """
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
 
-    number: int
-    values: Mapping[str, Scalar]
-    moved: Mapping[str, tuple[Scalar, Scalar]]
-    loss: float | None
-    gain: float
-    kept: bool
+    def warm(self) -> None:
+        """Import what the proposals will need; worth doing while the baseline trains."""
+        _optuna()
+
+    def propose(self, request: Request) -> Proposal:
+        """A source that no experiment has had. Raises Refused if the artifact has no constants, or none are left."""
+        artifact = _Artifact(request.sources)
+        history = request.history
+        length = history.run.settings.get("sequence_length") if history.run else None
+        tried = evidence(history, request.direction, artifact.values)
+        rng = random.Random(f"{self._seed} {request.number} {history.refused}")  # of a str: the same in every process
+        for moves in _proposals(artifact.parameters, tried, rng):
+            after = fitted(
+                _applied(artifact.values, moves), artifact.values, length if isinstance(length, int) else None
+            )
+            edits = artifact.edited(after) if after else {}
+            if edits and request.is_new(edits):
+                return artifact.proposal(edits, moves)
+        raise Refused(f"{_TRIES} tries found no untried values for {', '.join(h.key for h in artifact.parameters)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +63,6 @@ class Move:
     why: str
 
 
-class Search:
-    """Proposes changes of the artifact's constants. The seed decides what the history leaves open."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def warm(self) -> None:
-        """Import what the first proposal will need."""
-        _optuna()
-
-    def propose(self, request: Request) -> Proposal:
-        """A source that no experiment has had. Raises Refused if the artifact has no constants, or none are left."""
-        artifact = _Artifact(request.sources)
-        length = request.history.run.settings.get("sequence_length") if request.history.run else None
-        rng = random.Random(f"{self._seed} {request.number} {request.history.refused}")
-        tried = _evidence(request.history, request.direction, artifact.values)
-        for moves in _proposals(artifact.parameters, tried, rng):
-            values = _applied(artifact.values, moves)
-            fit = fitted(values, artifact.values, length if isinstance(length, int) else None)
-            if fit is None:
-                continue
-            edits = artifact.edited(fit)
-            if edits and request.is_new(edits):
-                return artifact.proposal(edits, moves)
-        raise Refused(f"no untried values of {len(artifact.parameters)} constants were found in {_TRIES} tries")
-
-
 # --- the artifact ----------------------------------------------------------------------------------------------------
 
 
@@ -86,7 +71,8 @@ class _Artifact:
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = {path: text for path, text in sources.items() if path.endswith(".py")}
-        self._places, self.values = _constants(self._sources)
+        self._places, self._constants = _constants(self._sources)
+        self.values = {key: constant.value for key, constant in self._constants.items()}
         self.parameters = hyperparameters(self.values)
         if not self.parameters:
             raise Refused(f"{', '.join(sources)}: no capital constants to tune (NAME = number, at module level)")
@@ -95,7 +81,7 @@ class _Artifact:
         """The files that these values change, with their new text."""
         edits = {}
         for path, source in self._sources.items():
-            text = edit(source, {name: values[key] for key, (at, name) in self._places.items() if at == path})
+            text = edit(source, {name: values[key] for key, (file, name) in self._places.items() if file == path})
             if text != source:
                 edits[path] = text
         return edits
@@ -103,41 +89,34 @@ class _Artifact:
     def proposal(self, edits: Mapping[str, str], moves: Sequence[Move]) -> Proposal:
         """The proposal of these edits; its details are read back from them: what was really applied."""
         _, after = _constants({**self._sources, **edits})
-        changed = [key for key, value in self.values.items() if after[key] != value]
-        texts = [
-            {path: read(text) for path, text in files.items()} for files in (self._sources, {**self._sources, **edits})
-        ]
-        parts = []
-        for key in changed:
-            path, name = self._places[key]
-            parts.append(f"{key} {texts[0][path][name].text} → {texts[1][path][name].text}")
+        changed = [key for key, value in self.values.items() if after[key].value != value]
         why = "; ".join(move.why for move in moves)
         return Proposal(
             edits=edits,
-            description=", ".join(parts),
-            hypothesis=f"{why[:1].upper()}{why[1:]}.",
+            description=", ".join(f"{key} {self._constants[key].text} → {after[key].text}" for key in changed),
+            hypothesis=f"{why}.",
             details={
-                "constants": {key: _json(value) for key, value in after.items()},
-                "changed": {key: [_json(self.values[key]), _json(after[key])] for key in changed},
+                "constants": {key: _json(constant.value) for key, constant in after.items()},
+                "changed": {key: [_json(self.values[key]), _json(after[key].value)] for key in changed},
+                "chosen": [move.parameter.key for move in moves],
             },
         )
 
 
-def _constants(sources: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]], dict[str, Value]]:
-    """key -> (path, name), and key -> value. Raises Refused for a file that is not Python."""
+def _constants(sources: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]], dict[str, Constant]]:
+    """key -> (path, name), and key -> constant. Raises Refused for a file that is not Python."""
     found = {}
     for path, text in sources.items():
         try:
             found[path] = read(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all that ast.parse may raise
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all that ast.parse raises
             raise Refused(f"{path} cannot be read as Python: {error}") from error
-    places, values = {}, {}
-    for path, constants in found.items():
-        for name, constant in constants.items():
-            shared = sum(name in others for others in found.values()) > 1
-            key = f"{path}:{name}" if shared else name
-            places[key], values[key] = (path, name), constant.value
-    return places, values
+    places, constants = {}, {}
+    for path, named in found.items():
+        for name, constant in named.items():
+            key = name if sum(name in others for others in found.values()) == 1 else f"{path}:{name}"
+            places[key], constants[key] = (path, name), constant
+    return places, constants
 
 
 def _json(value: Value) -> Any:
@@ -147,164 +126,145 @@ def _json(value: Value) -> Any:
 def _applied(values: Mapping[str, Value], moves: Sequence[Move]) -> dict[str, Value]:
     after = dict(values)
     for move in moves:
-        old = after[move.parameter.constant]
-        if isinstance(old, tuple) and move.parameter.index is not None:
-            number = move.value
-            assert isinstance(number, int | float)
-            after[move.parameter.constant] = tuple(
-                number if i == move.parameter.index else element for i, element in enumerate(old)
-            )
+        name, index, old = move.parameter.constant, move.parameter.index, after[move.parameter.constant]
+        if isinstance(old, tuple) and index is not None:
+            assert isinstance(move.value, int | float)
+            after[name] = (*old[:index], move.value, *old[index + 1 :])
         else:
-            after[move.parameter.constant] = move.value
+            after[name] = move.value
     return after
 
 
-# --- what the run has shown ------------------------------------------------------------------------------------------
-
-
-def _evidence(history: History, direction: str, current: Mapping[str, Value]) -> list[Tried]:
-    """Every experiment whose constants are known: those of this agent, the baseline and the incumbent."""
-    sign = 1.0 if direction == "min" else -1.0
-    records = {e.number: r for e in history.experiments if (r := _record(e)) is not None}
-    if history.incumbent is not None:
-        records[history.incumbent] = (_flat(current), records.get(history.incumbent, ({}, {}))[1])
-    first = next((n for n, e in enumerate(history.experiments) if n in records and n and e.incumbent == 0), None)
-    if 0 not in records and first is not None:
-        values, moved = records[first]
-        records[0] = ({**values, **{key: pair[0] for key, pair in moved.items()}}, {})
-    known = [e for e in history.experiments if e.number in records and (e.measurement or e.verdict.outcome == "crash")]
-    usual = sorted(abs(e.delta) for e in known if e.delta)
-    unit = usual[len(usual) // 2] if usual else 1.0
-    tried = []
-    for e in known:
-        crashed = e.verdict.outcome == "crash" or e.measurement is None
-        gain = -2.0 if crashed else max(-2.0, min(2.0, -sign * (e.delta or 0.0) / unit))
-        loss = None if crashed or e.measurement is None else sign * e.measurement.value
-        tried.append(Tried(e.number, *records[e.number], loss, gain, e.verdict.outcome == "keep"))
-    return tried
-
-
-def _record(experiment: Experiment) -> tuple[dict[str, Scalar], dict[str, tuple[Scalar, Scalar]]] | None:
-    """What this agent noted of an experiment; None if it was not this agent's."""
-    constants, changed = experiment.details.get("constants"), experiment.details.get("changed")
-    if not isinstance(constants, Mapping) or not isinstance(changed, Mapping):
-        return None
-    before = _flat({key: pair[0] for key, pair in changed.items()})
-    after = _flat({key: pair[1] for key, pair in changed.items()})
-    return _flat(constants), {key: (before[key], after[key]) for key in before if before[key] != after.get(key)}
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Tuples taken apart: NAME[0], NAME[1], …"""
-    flat: dict[str, Scalar] = {}
-    for key, value in values.items():
-        if isinstance(value, list | tuple):
-            flat.update({f"{key}[{i}]": element for i, element in enumerate(value)})
-        else:
-            flat[key] = value
-    return flat
-
-
-# --- the choice ------------------------------------------------------------------------------------------------------
+# --- which ones ------------------------------------------------------------------------------------------------------
 
 
 def _proposals(
     parameters: Sequence[Hyperparameter], tried: Sequence[Tried], rng: random.Random
 ) -> Iterator[list[Move]]:
-    """Moves in the order in which they look worth trying; bolder ones as they turn out to be taken."""
-    ways = [(h, way) for h in parameters for way in ((1, -1) if h.scale != "choice" else (1,)) if _room(h, way)]
-    promise = {(h.key, way): _promise(h, way, tried) for h, way in ways}
-    for attempt in range(_TRIES if ways else 0):
-        weights = [promise[h.key, way] for h, way in ways]
-        count = 1 if attempt == 0 else rng.choice((1, 2, 2, 3))
+    """Moves in the order in which they look worth trying, bolder and more at a time as they turn out to be taken."""
+    everything = [(h, way) for h in parameters for way in ((1, -1) if h.scale != "choice" else (1,))]
+    promise = {(h.key, way): _promise(h, way, tried) for h, way in everything}
+    for attempt in range(_TRIES):
+        bold = 1.0 + max(0, attempt - _BOLD) / 10
+        ways = [(h, way) for h, way in everything if _limit(h, way, tried, bold) > 0]
+        if not ways:
+            continue
+        weights = [promise[h.key, way] * (rng.uniform(0.9, 1.1)) for h, way in ways]
         if attempt == 0:
-            noise = [w * (0.9 + 0.2 * rng.random()) for w in weights]
-            picks = [ways[noise.index(max(noise))]]
+            picks = [ways[weights.index(max(weights))]]
+            count = 1 if max(weights) > _PLAIN else 2
         else:
             picks = rng.choices(ways, weights)
-        for _ in range(COUNT - 1 if attempt == 0 else count - 1):
-            others = [(h, way) for h, way in ways if all(h.key != other.key for other, _ in picks)]
-            if others:
-                picks += rng.choices(others, [promise[h.key, way] ** SHARP for h, way in others])
-        widen = 1.0 + max(0, attempt - 10) / 10
-        yield [_move(h, way, tried, rng, widen, attempt) for h, way in picks]
-
-
-def _room(h: Hyperparameter, way: int) -> bool:
-    return h.scale == "choice" or (h.high - h.x if way > 0 else h.x - h.low) > h.step / 8
+            count = rng.choice((1, 2, 2, 3))
+        while len(picks) < count:
+            others = [(h, way) for h, way in ways if all(h.key != picked.key for picked, _ in picks)]
+            if not others:
+                break
+            picks += rng.choices(others, [promise[h.key, way] ** 2 for h, way in others])
+        yield [_move(h, way, tried, rng, bold, attempt == 0) for h, way in picks]
 
 
 def _promise(h: Hyperparameter, way: int, tried: Sequence[Tried]) -> float:
-    """How much a move of this hyperparameter this way is worth trying, by its name and by the run; above 0."""
+    """How much it is worth trying to move this hyperparameter this way, by its name and by the run; above 0."""
     log = math.log(h.family.importance * (1.0 if way == h.family.first else 0.6))
     for t in tried:
         if h.key not in t.moved:
             continue
-        if h.scale == "choice":
-            log -= 0.7 if not t.kept else 0.0
-            continue
         before, after = (h.coordinate(value) for value in t.moved[h.key])
         if before is None or after is None:
+            continue
+        if h.scale == "choice":
+            log -= 0.0 if t.kept else 0.7
             continue
         same = (after > before) == (way > 0)
         share = t.gain / len(t.moved)
         near = math.exp(-abs(h.x - (after if t.kept else before)) / h.reach)
         if t.kept:
-            log += near * (MOM + share if same else -1.5)
+            log += near * (0.5 + share if same else -1.5)
         elif same:
-            log += near * (min(0.0, share) - FAIL)
-        else:
-            log += near * (-OPP * share if share < -0.25 else -0.5)
+            log += near * (min(0.0, share) - 2.5)
+        else:  # what hurts one way may help the other way; what hardly matters is left for later
+            log += near * (-0.5 * share if share < -0.25 else -0.5)
     return math.exp(max(-6.0, min(3.0, log)))
 
 
-MOM, FAIL, OPP = 1.0, 2.0, 0.5
-import os
-
-COUNT = int(os.environ.get("COUNT", 1))
-SHARP = float(os.environ.get("SHARP", 2))
-MOM = float(os.environ.get("MOM", MOM))
-FAIL = float(os.environ.get("FAIL", FAIL))
-OPP = float(os.environ.get("OPP", OPP))
+# --- where to --------------------------------------------------------------------------------------------------------
 
 
-def _move(h: Hyperparameter, way: int, tried: Sequence[Tried], rng: random.Random, widen: float, attempt: int) -> Move:
-    limit = min(h.reach * widen, h.high - h.x) if way > 0 else min(h.reach * widen, h.x - h.low)
+def _limit(h: Hyperparameter, way: int, tried: Sequence[Tried], bold: float) -> float:
+    """How far this hyperparameter may go this way: to its bounds, and not as far as where it alone failed from here.
+
+    0 where there is no room left.
+    """
     if h.scale == "choice":
-        return _choice(h, tried, rng, attempt)
-    seen = (
-        [x for t in tried if t.loss is not None and (x := h.coordinate(t.values[h.key])) is not None]
-        if all(h.key in t.values for t in tried)
-        else []
+        return 1.0
+    least = 1.0 if h.whole else h.step / 4
+    limit = min(h.reach * bold, h.high - h.x if way > 0 else h.x - h.low)
+    for t in tried if bold == 1.0 else ():
+        if list(t.moved) == [h.key] and t.moved[h.key][0] == h.value and not t.kept:
+            failed = h.coordinate(t.moved[h.key][1])
+            if failed is not None and (failed - h.x) * way > 0:
+                limit = min(limit, abs(failed - h.x) - least)
+    return limit if limit >= least else 0.0
+
+
+def _move(h: Hyperparameter, way: int, tried: Sequence[Tried], rng: random.Random, bold: float, first: bool) -> Move:
+    if h.scale == "choice":
+        seen = [t.values.get(h.key) for t in tried]
+        left = [option for option in h.options if option != h.value]
+        fresh = [option for option in left if option not in seen] or left
+        return Move(h, fresh[0] if first else rng.choice(left), f"{h.key}: {h.family.up or 'the other setting'}")
+    limit, word = _limit(h, way, tried, bold), "up" if way > 0 else "down"
+    visited = [x for t in tried if h.key in t.values and (x := h.coordinate(t.values[h.key])) is not None]
+    if first and not any((x - h.x) * way > 1e-9 for x in visited):
+        step, why = h.step, (h.family.up if way > 0 else h.family.down) or "nothing is known of it yet"
+        why = f"{h.key} {word} is untried from here: {why}"
+        led = next((t for t in reversed(tried) if t.kept and t.moved.get(h.key, ("", ""))[1] == h.value), None)
+        before = h.coordinate(led.moved[h.key][0]) if led else None
+        if led and before is not None and (h.x - before) * way > 0:
+            step, why = (
+                max(h.step / 2, abs(h.x - before)),
+                f"{h.key} {word} helped in experiment {led.number}, so further",
+            )
+        return Move(h, h.at(h.x + way * min(step, limit)), why)
+    low, high = sorted((h.x + way * min(1.0 if h.whole else h.step / 4, limit), h.x + way * limit))
+    return Move(h, h.at(_sampled(h, low, high, tried, rng.getrandbits(31))), _observed(h, word, tried))
+
+
+def _observed(h: Hyperparameter, word: str, tried: Sequence[Tried]) -> str:
+    """Why TPE may want it there: where the best so far lie."""
+    shown = sorted((t.loss, t.number, x) for t in tried if t.loss is not None and h.key in t.values
+                   and (x := h.coordinate(t.values[h.key])) is not None)  # fmt: skip
+    count = max(1, len(shown) // 4)
+    best, rest = [x for *_, x in shown[:count]], [x for *_, x in shown[count:]]
+    if rest and (sum(best) / len(best) - sum(rest) / len(rest)) * (1 if word == "up" else -1) > 1e-9:
+        compared = "higher" if word == "up" else "lower"
+        return f"the {count} best of {len(shown)} experiments had a {compared} {h.key} on average, so TPE looks further {word}"
+    return f"TPE over {len(shown)} experiments: {h.key} a little {word}, where little was tried"
+
+
+def _sampled(h: Hyperparameter, low: float, high: float, tried: Sequence[Tried], seed: int) -> float:
+    """TPE's sample of this hyperparameter's coordinate in [low, high]. A crash is told as worse than all the rest."""
+    optuna = _optuna()
+
+    def distribution(a: float, b: float) -> Any:
+        if h.whole:
+            return optuna.distributions.IntDistribution(math.ceil(a), max(math.ceil(a), math.floor(b)))
+        return optuna.distributions.FloatDistribution(a, b)
+
+    losses = [t.loss for t in tried if t.loss is not None]
+    poor = max(losses) + (max(losses) - min(losses)) if losses else 0.0
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, multivariate=False)
     )
-    beyond = [x for x in seen if (x - h.x) * way > 1e-9]
-    word = "up" if way > 0 else "down"
-    if not beyond and attempt < 10:
-        led = next((t for t in reversed(tried) if t.kept and h.key in t.moved and t.moved[h.key][1] == h.value), None)
-        step = h.step
-        if led is not None:
-            before = h.coordinate(led.moved[h.key][0])
-            if before is not None and (h.x - before) * way > 0:
-                step = max(h.step / 2, abs(h.x - before))
-                return Move(
-                    h,
-                    h.at(h.x + way * min(step, limit)),
-                    f"{h.key} {word} helped in experiment {led.number}, so further {word}",
-                )
-        reason = (h.family.up if way > 0 else h.family.down) or "nothing is known of it yet"
-        return Move(h, h.at(h.x + way * min(step, limit)), f"{h.key} {word} is untried from here: {reason}")
-    near = min(h.step / 4, limit)
-    low, high = sorted((h.x + way * near, h.x + way * limit))
-    x = _sampled(h, low, high, tried, rng)
-    return Move(h, h.at(x), f"TPE over {len(tried)} experiments samples {h.key} {word}")
-
-
-def _choice(h: Hyperparameter, tried: Sequence[Tried], rng: random.Random, attempt: int) -> Move:
-    seen = {t.values.get(h.key) for t in tried}
-    left = [o for o in h.options if o != h.value]
-    fresh = [o for o in left if o not in seen] or left
-    value = fresh[0] if attempt == 0 else rng.choice(left)
-    return Move(h, value, f"{h.key}: {h.family.up or 'the other setting'}")
+    for t in tried[-_REMEMBERED:]:
+        x = h.coordinate(t.values[h.key]) if h.key in t.values else None
+        if x is not None:
+            told = round(x) if h.whole else x
+            reach = {h.key: distribution(min(low, told), max(high, told))}
+            loss = poor if t.loss is None else t.loss
+            study.add_trial(optuna.trial.create_trial(params={h.key: told}, distributions=reach, value=loss))
+    return float(study.ask({h.key: distribution(low, high)}).params[h.key])
 
 
 def _optuna() -> Any:
@@ -312,32 +272,3 @@ def _optuna() -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
-
-
-def _sampled(h: Hyperparameter, low: float, high: float, tried: Sequence[Tried], rng: random.Random) -> float:
-    optuna = _optuna()
-    whole = h.scale in ("size", "count")
-
-    def distribution(a: float, b: float) -> Any:
-        if whole:
-            return optuna.distributions.IntDistribution(math.ceil(a), max(math.ceil(a), math.floor(b)))
-        return optuna.distributions.FloatDistribution(a, b)
-
-    losses = [t.loss for t in tried if t.loss is not None]
-    poor = 2 * max(losses) - min(losses) if losses else 1.0
-    trials = []
-    for t in tried[-_REMEMBERED:]:
-        x = h.coordinate(t.values[h.key]) if h.key in t.values else None
-        if x is not None:
-            x = round(x) if whole else x
-            trials.append(
-                optuna.trial.create_trial(
-                    params={h.key: x},
-                    distributions={h.key: distribution(min(low, x), max(high, x))},
-                    value=poor if t.loss is None else t.loss,
-                )
-            )
-    sampler = optuna.samplers.TPESampler(seed=rng.getrandbits(31), n_startup_trials=_STARTUP, multivariate=False)
-    study = optuna.create_study(sampler=sampler)
-    study.add_trials(trials)
-    return float(study.ask({h.key: distribution(low, high)}).params[h.key])

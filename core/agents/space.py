@@ -144,6 +144,11 @@ class Hyperparameter:
         return -_rounded(size) if isinstance(self.value, float) and self.value < 0 else _rounded(size)
 
     @property
+    def whole(self) -> bool:
+        """Whether its coordinates are whole numbers."""
+        return self.scale in ("size", "count")
+
+    @property
     def x(self) -> float:
         """The coordinate of the incumbent's value."""
         found = self.coordinate(self.value)

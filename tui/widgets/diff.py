@@ -90,12 +90,11 @@ def about(entry: Experiment | Pending) -> Iterator[DiffLine]:
     yield DiffLine("", None, "")
 
 
-class DiffView(LineView):
+class DiffView(LineView[DiffLine]):
     """The selected experiment's words and diff."""
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._lines: list[DiffLine] = []
+        super().__init__(self._line, id=id)
         self._shown: object = None
         self._gutter = 4
         self.summary = ""  # `train.py +1 −1`
@@ -110,21 +109,16 @@ class DiffView(LineView):
             self._shown is not None and key is not None and isinstance(self._shown, tuple) and self._shown[0] == key[0]
         )
         self._shown = key
-        self._lines = [*about(entry), *diff_lines(diff or "")] if entry else []
+        lines = [*about(entry), *diff_lines(diff or "")] if entry else []
         if entry and diff == "":
-            self._lines.append(DiffLine("", None, "the artifact as it was committed; nothing was edited", "dim"))
-        numbers = [line.number for line in self._lines if line.number is not None]
-        self._gutter = max(3, len(str(max(numbers, default=0))))
-        self.summary = summarise(self._lines)
-        self.resized(max((cell_len(line.text) for line in self._lines), default=0) + self._gutter + 4)
+            lines.append(DiffLine("", None, "the artifact as it was committed; nothing was edited", "dim"))
+        self._gutter = max(3, len(str(max((line.number or 0 for line in lines), default=0))))
+        self.summary = summarise(lines)
+        self.put(lines, max((cell_len(line.text) for line in lines), default=0) + self._gutter + 4)
         if not same:
             self.scroll_to(0, 0, animate=False)
 
-    def line_count(self) -> int:
-        return len(self._lines)
-
-    def pieces(self, index: int, width: int) -> tuple[Sequence[Piece], str]:
-        line = self._lines[index]
+    def _line(self, line: DiffLine) -> tuple[Sequence[Piece], str]:
         row = _ROWS.get(line.kind, "")
         if line.kind in ("", "@"):
             return [(" " + line.text, line.style)], row

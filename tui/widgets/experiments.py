@@ -135,7 +135,8 @@ class ExperimentList(ScrollView, can_focus=False):
             empty = y == 1 and not self._count
             return strip(self, [("  no experiment yet", "dim")] if empty else (), width)
         chosen = "cursor" if entry.number == self.selected else ""
-        pieces = self._finished(entry, width) if isinstance(entry, Experiment) else self._running(entry)
+        pieces = self._finished(entry, width) if isinstance(entry, Experiment) else self._in_flight(entry)
+        pieces.insert(0, ("›" if chosen else " ", "strong"))
         return strip(self, pieces, width, chosen)
 
     def _heading(self, width: int) -> list[Piece]:
@@ -152,7 +153,7 @@ class ExperimentList(ScrollView, can_focus=False):
         best = "strong" if e.number == self._state.history.incumbent else ""
         cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {text.clock(m.total_seconds) if m else '':>7}  "
         return [
-            (f"{e.number:>5}  ", "dim"),
+            (f"{e.number:>4}  ", "dim"),
             (cell(text.score(m.value if m else None), 8, "right"), best or ("" if outcome == "keep" else "dim")),
             (cell(text.delta(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
             (text.GLYPHS.get(outcome, "?") + " ", style),
@@ -161,12 +162,12 @@ class ExperimentList(ScrollView, can_focus=False):
             (text.one_line(e.description), best or ("" if outcome == "keep" else "dim")),
         ]
 
-    def _running(self, p: Pending) -> list[Piece]:
+    def _in_flight(self, p: Pending) -> list[Piece]:
         still = self._stands_still
         glyph, doing = (text.PAUSED, "held") if still else (text.RUNNING, activity(self._state) or "cut off")
         described = text.one_line(p.proposed.description) if p.proposed else "…"
         return [
-            (f"{glyph}{p.number:>4}  ", "pausing" if still else "live"),
+            (f"{glyph}{p.number:>3}  ", "pausing" if still else "live"),
             (f"{'…':>8}{'':>9}  ", "dim"),
             (cell(doing, 11), "pausing" if still else "live"),
             (f"{'':18}" if self.size.width >= _WITH_COST else "", ""),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -10,32 +11,32 @@ from textual.strip import Strip
 
 from tui.widgets.paint import STYLES, Piece, strip
 
+Line = TypeVar("Line")
 
-class LineView(ScrollView, can_focus=False):
-    """Subclasses keep their lines and say how one of them looks."""
+
+class LineView(ScrollView, Generic[Line], can_focus=False):
+    """Lines of any kind; `draw` makes of one its pieces and the style of its row."""
 
     COMPONENT_CLASSES = STYLES
 
-    def line_count(self) -> int:
-        """How many lines there are."""
-        raise AssertionError("a view says how many lines it has")
+    def __init__(self, draw: Callable[[Line], tuple[Sequence[Piece], str]], id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._draw = draw
+        self.content: Sequence[Line] = ()
 
-    def pieces(self, index: int, width: int) -> tuple[Sequence[Piece], str]:
-        """One line and the style of its row."""
-        raise AssertionError("a view says how a line looks")
-
-    def resized(self, longest: int) -> None:
-        """The lines have changed; `longest` in cells."""
-        self.virtual_size = Size(max(1, longest), self.line_count())
+    def put(self, content: Sequence[Line], longest: int) -> None:
+        """Show other lines; `longest` is the width of the widest in cells."""
+        self.content = content
+        self.virtual_size = Size(max(1, longest), len(content))
         self.refresh()
 
-    def scroll_by(self, rows: int) -> None:
+    def scroll_rows(self, rows: int) -> None:
         """Scroll at once, without animation."""
         self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
 
     def render_line(self, y: int) -> Strip:
         width, (x, top) = self.size.width, self.scroll_offset
-        if top + y >= self.line_count():
+        if top + y >= len(self.content):
             return strip(self, (), width)
-        pieces, row_style = self.pieces(top + y, width)
+        pieces, row_style = self._draw(self.content[top + y])
         return strip(self, pieces, max(width + x, self.virtual_size.width), row_style).crop(x, x + width)

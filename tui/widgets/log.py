@@ -10,12 +10,11 @@ from tui.widgets.lines import LineView
 from tui.widgets.paint import Piece
 
 
-class LogView(LineView):
+class LogView(LineView[str]):
     """Stays at the end while it is there; a reader who scrolled up is left alone."""
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._lines: Sequence[str] = ()
+        super().__init__(_line, id=id)
         self._of: object = None
 
     @property
@@ -25,24 +24,21 @@ class LogView(LineView):
 
     def show(self, of: object, lines: Sequence[str]) -> None:
         """Show these lines; `of` says whose they are: another one's are shown from the end."""
-        if of == self._of and lines == self._lines:
+        if of == self._of and lines == self.content:
             return
         to_end = of != self._of or self.following
-        self._of, self._lines = of, lines
-        self.resized(max(map(cell_len, lines), default=0) + 1)
+        self._of = of
+        self.put(lines, max(map(cell_len, lines), default=0) + 1)
         if to_end:
             self.scroll_to(0, self.max_scroll_y, animate=False)
 
     def on_resize(self) -> None:
         self.scroll_to(y=self.max_scroll_y, animate=False)
 
-    def line_count(self) -> int:
-        return len(self._lines)
 
-    def pieces(self, index: int, width: int) -> tuple[Sequence[Piece], str]:
-        line = self._lines[index]
-        trouble = line.startswith("Traceback ") or _is_error(line)
-        return [(" " + line, "crashed" if trouble else "")], ""
+def _line(line: str) -> tuple[Sequence[Piece], str]:
+    trouble = line.startswith("Traceback ") or _is_error(line)
+    return [(" " + line, "crashed" if trouble else "")], ""
 
 
 def _is_error(line: str) -> bool:

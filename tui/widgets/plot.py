@@ -201,12 +201,15 @@ def _labels(low: float, high: float, height: int) -> list[str]:
 
 
 def rail(points: Sequence[Point], width: int, live: int | None, selected: int | None) -> list[Piece]:
-    """The row under the plot: crashes, and the experiment that runs."""
+    """The row under the plot: what has no value (crashes, skipped trials), and the experiment that runs."""
     cells: list[Piece] = [("─", "track")] * width
     count = len(points) + 1
     for index, p in enumerate(points):
         if p.value is None:
-            cells[column(index, count, width)] = ("×", "cursor" if p.number == selected else "crashed")
+            cells[column(index, count, width)] = (
+                text.GLYPHS.get(p.outcome, "?"),
+                "cursor" if p.number == selected else OUTCOMES.get(p.outcome, ""),
+            )
     if live is not None:
         cells[column(len(points), count, width)] = (text.RUNNING, "cursor" if live == selected else "live")
     return cells

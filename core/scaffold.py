@@ -1,0 +1,60 @@
+"""Make a workspace: program.md and the backend's task folder, committed, in a repository of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from core.errors import UsageError
+from core.launch import BACKENDS
+from core.workspace import create
+
+BAD_INPUT = 2
+
+
+def packaged(name: str) -> Path:
+    """A file that ships with the app: in the package in a wheel, at the repository's root in an editable install."""
+    here = Path(__file__).resolve().parent
+    for folder in (here, here.parent):
+        if (folder / name).is_file():
+            return folder / name
+    raise UsageError(f"{name}: not found in this installation; install autoresearch-tui again")
+
+
+def scaffold(folder: Path, backend: str | None, profile: str, device: str = "auto") -> str:
+    """Make a workspace in an empty or new folder, whole or not at all. Returns the commit's id. Raises UsageError."""
+    backend = backend or BACKENDS[0]
+    if backend not in BACKENDS:
+        raise UsageError(f"--backend {backend}: not there yet; what there is: {', '.join(BACKENDS)}")
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        mend = "name a new or empty folder; in a repository of your own write a task.toml (see docs/tasks.md)"
+        raise UsageError(f"{folder}: not empty; {mend}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            made = Path(scratch) / "workspace"
+            made.mkdir()
+            shutil.copyfile(packaged("program.md"), made / "program.md")
+            _scaffold_backend(made / backend, backend, profile, device)
+            commit = create(made, "autoresearch: a new workspace")
+            if folder.exists():
+                folder.rmdir()
+            os.replace(made, folder)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made: {error.strerror or error}") from None
+    return commit
+
+
+def _scaffold_backend(folder: Path, backend: str, profile: str, device: str) -> None:
+    argv = [sys.executable, "-P", "-m", f"backends.{backend}", "scaffold", str(folder)]
+    done = subprocess.run(
+        [*argv, "--profile", profile, "--device", device], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise UsageError(said[-1].removeprefix("autoresearch: "))

@@ -1,0 +1,113 @@
+"""What every test gets: caches and data of its own, and runs that do not outlive it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import control
+from core.history import History, fold
+from core.journal import read
+from core.launch import Options, launch
+
+TOY_TASK = """\
+[task]
+name = "toy"
+artifact = ["train.py"]
+[commands]
+train = "{python} -P train.py"
+[metric]
+name = "loss"
+pattern = '^loss: (\\S+)'
+[budget]
+train_seconds = 5
+timeout_seconds = 20
+"""
+TOY_SOURCE = 'RATE = 0.5\nprint("loss:", (RATE - 0.3) ** 2)\n'
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caches, locks and data folders of this test alone, so that tests can run beside a real run."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A workspace with a task that takes a moment: its metric is (RATE - 0.3)², printed by the artifact."""
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "task.toml").write_text(TOY_TASK)
+    (folder / "train.py").write_text(TOY_SOURCE)
+    commit_all(folder)
+    return folder
+
+
+@pytest.fixture
+def engines() -> Iterator[Callable[[Options], Path]]:
+    """Launches engines and ends those that are left."""
+    folders: list[Path] = []
+
+    def start(options: Options) -> Path:
+        folders.append(launch(options, lambda line: None))
+        return folders[-1]
+
+    yield start
+    for folder in folders:
+        kill_engine(folder)
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git prints; a failure of git's fails the test."""
+    names = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=main")
+    return subprocess.run(["git", *names, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def commit_all(folder: Path) -> str:
+    """Commit everything in a folder, making it a repository first where it is none. Returns the commit's id."""
+    if not (folder / ".git").exists():
+        git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "start")
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+def until(what: Callable[[], bool], limit: float = 30.0) -> None:
+    """Wait until something is so; fails after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        os.sched_yield()
+        signal.sigtimedwait([], 0.01)
+
+
+def kill_engine(folder: Path) -> None:
+    """kill -9 the engine of a run, if one is alive, and wait until it is gone."""
+    if control.alive(folder):
+        pid = int((folder / "engine.lock").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not control.alive(folder))
+
+
+def history(folder: Path) -> History:
+    return fold(read(folder / "journal.jsonl"))
+
+
+def ended(folder: Path, limit: float = 60.0) -> History:
+    """The history of a run once its engine has left."""
+    until(lambda: not control.alive(folder), limit)
+    return history(folder)
+
+
+def autoresearch(*words: str, cwd: Path, limit: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """The command as a user types it."""
+    argv = [str(Path(sys.executable).parent / "autoresearch"), *words]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=limit, stdin=subprocess.DEVNULL)

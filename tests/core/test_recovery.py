@@ -1,0 +1,188 @@
+"""What survives: kill -9 at random moments, torn journals, pauses, stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+
+import pytest
+from conftest import autoresearch, ended, git, history, kill_engine, until
+from test_loop import script
+
+from core import control
+from core.errors import AutoresearchError
+from core.journal import read
+from core.launch import Options
+
+SOURCE = "import time\nRATE = 0.5\ntime.sleep(0.1)\n" + 'print("loss:", (RATE - 0.3) ** 2)\n'
+
+
+@pytest.fixture
+def slow_toy(toy):
+    """The toy task with trials of a tenth of a second."""
+    (toy / "train.py").write_text(SOURCE)
+    git(toy, "commit", "-qam", "slower")
+    return toy
+
+
+def many_steps(toy, count: int) -> tuple[str, list[str]]:
+    """A script in which every third proposal is better, every third worse, every third crashes; and its verdicts."""
+    steps, rate, verdicts = [], "0.5", ["keep"]
+    for k in range(count):
+        if k % 3 == 0:
+            better = f"{0.5 - 0.001 * (k + 1):.3f}"
+            steps.append((f"step {k}", f"RATE = {rate}", f"RATE = {better}"))
+            rate = better
+            verdicts.append("keep")
+        elif k % 3 == 1:
+            steps.append((f"step {k}", f"RATE = {rate}", f"RATE = {1 + k}"))
+            verdicts.append("discard")
+        else:
+            steps.append((f"step {k}", f"RATE = {rate}", f"RATE = None  # {k}"))
+            verdicts.append("crash")
+    return script(toy, *steps), verdicts
+
+
+def test_kill_9_at_fifty_random_moments_loses_nothing(slow_toy, engines):
+    agent, verdicts = many_steps(slow_toy, 60)
+    base = git(slow_toy, "rev-parse", "HEAD").strip()
+    chance = random.Random(0)
+    options = Options(str(slow_toy), agent=agent, tag="t")
+    folder = engines(options)
+    acknowledged: list[str] = []
+    kills = 0
+    while kills < 50 and history(folder).ended is None:
+        moment = threading.Event()
+        moment.wait(chance.uniform(0.0, 0.35))
+        kill_engine(folder)
+        kills += 1
+        lines = (folder / "journal.jsonl").read_text().splitlines()
+        whole = [line for line in lines if is_json(line)]
+        assert whole[: len(acknowledged)] == acknowledged
+        acknowledged = whole
+        try:
+            engines(Options(str(slow_toy), resume="t"))
+        except AutoresearchError as error:
+            assert "has done its" in str(error)
+    h = ended(folder, 120)
+    assert kills >= 40
+    assert [e.verdict.outcome for e in h.experiments] == verdicts
+    assert [e.number for e in h.experiments] == list(range(61))
+    kept = [e.commit for e in h.experiments if e.verdict.outcome == "keep"]
+    assert git(slow_toy, "rev-list", "--reverse", f"{base}..autoresearch/t").split() == kept[1:]
+    for e in h.experiments:
+        assert git(slow_toy, "rev-parse", f"refs/autoresearch/t/{e.number}").strip() == e.commit
+    assert not git(slow_toy, "fsck", "--no-dangling")
+
+
+def is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_trial_that_was_cut_is_void_and_runs_again(toy, engines):
+    whole = (toy / "train.py").read_text()
+    waits = "import time\ntime.sleep(3)\n" + whole.replace("0.5", "0.4")
+    folder = engines(Options(str(toy), agent=script(toy, ("waits", whole, waits)), tag="t"))
+    until(lambda: (p := history(folder).pending) is not None and p.number == 1 and p.trial_open)
+    trial = history(folder).pending.pid
+    kill_engine(folder)
+    until(lambda: not os.path.exists(f"/proc/{trial}") or "Z" in open(f"/proc/{trial}/stat").read().split()[2])
+    assert autoresearch("status", cwd=toy).stdout.startswith("run t: gone")
+    engines(Options(str(toy), resume="t"))
+    h = ended(folder)
+    assert h.experiments[1].verdict.outcome == "keep"
+    assert h.experiments[1].trial == 2
+    assert h.experiments[1].trials == 1
+    assert '"TrialVoid"' in (folder / "journal.jsonl").read_text()
+
+
+def test_a_torn_last_line_is_dropped_and_a_foreign_one_is_named(toy, engines):
+    folder = engines(
+        Options(str(toy), agent=script(toy, ("a", "0.5", "0.4"), ("b", "0.4", "0.3")), experiments=1, tag="t")
+    )
+    ended(folder)
+    journal = folder / "journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"type":"Judged","ti')
+    engines(Options(str(toy), resume="t", experiments=1))
+    assert len(ended(folder).experiments) == 3
+    assert journal.read_bytes().startswith(whole)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([lines[0], b"foreign\n", *lines[1:]]))
+    refused = autoresearch("resume", "t", "--experiments", "1", cwd=toy)
+    assert refused.returncode == 1
+    assert "line 2" in refused.stderr
+    assert len(list(read(journal))) == len(lines)
+
+
+def test_pause_takes_no_training_time_from_a_command_that_knows_nothing_of_us(toy, engines):
+    whole = (toy / "train.py").read_text()
+    waits = "import time\nfor _ in range(10): time.sleep(0.1)\n" + whole.replace("0.5", "0.4")
+    folder = engines(Options(str(toy), agent=script(toy, ("waits", whole, waits)), tag="t"))
+    until(lambda: (p := history(folder).pending) is not None and p.number == 1 and p.trial_open)
+    assert control.send(folder, "pause")
+    until(lambda: history(folder).pending.held_since is not None)
+    assert "paused" in autoresearch("status", cwd=toy).stdout
+    assert control.send(folder, "pause") == "already paused"
+    threading.Event().wait(4.5)  # longer than the trial has left of its 5 + 3 s, were it counted
+    assert history(folder).pending.held_since is not None
+    assert autoresearch("resume", "t", cwd=toy).stdout == "t: goes on\n"
+    h = ended(folder)
+    assert h.experiments[1].verdict.outcome == "keep"
+    assert 0.9 < h.experiments[1].measurement.train_seconds < 4.5
+
+
+def test_skip_stop_and_stop_now(toy, engines):
+    whole = (toy / "train.py").read_text()
+    waits = "import time\ntime.sleep(4)\n" + whole
+    steps = [(f"waits {k}", whole, f"{waits}# {k}\n") for k in range(3)]
+    folder = engines(Options(str(toy), agent=script(toy, *steps), tag="t"))
+
+    def training(number: int) -> bool:
+        p = history(folder).pending
+        return p is not None and p.number == number and p.trial_open
+
+    until(lambda: training(1))
+    assert control.send(folder, "skip") == "ends this trial and discards its experiment"
+    until(lambda: training(2))
+    assert history(folder).experiments[1].verdict.reason == "skipped"
+    assert history(folder).experiments[1].verdict.outcome == "discard"
+    assert autoresearch("stop", "--now", cwd=toy).returncode == 0
+    h = ended(folder)
+    assert h.ended.reason == "stopped"
+    assert h.pending.number == 2
+    assert not h.pending.trial_open
+    engines(Options(str(toy), resume="t"))
+    until(lambda: training(2))
+    control.send(folder, "stop")
+    h = ended(folder)
+    assert h.experiments[-1].number == 2
+    assert h.experiments[-1].verdict.outcome == "discard"
+
+
+def test_sigterm_is_stop_now(toy, engines):
+    whole = (toy / "train.py").read_text()
+    folder = engines(Options(str(toy), agent=script(toy, ("waits", whole, "import time\ntime.sleep(4)\n" + whole))))
+    until(lambda: (p := history(folder).pending) is not None and p.number == 1 and p.trial_open)
+    os.kill(int((folder / "engine.lock").read_text().split()[0]), signal.SIGTERM)
+    assert ended(folder, 3.0).ended.reason == "stopped"
+
+
+def test_a_branch_that_somebody_else_moved_is_not_overwritten(toy, engines):
+    steps = (("a", "0.5", "0.4"), ("b", "0.4", "0.3"))
+    folder = engines(Options(str(toy), agent=script(toy, *steps), tag="t", experiments=1))
+    ended(folder)
+    git(toy, "branch", "-f", "autoresearch/t", "HEAD")
+    refused = autoresearch("resume", "t", "--experiments", "1", cwd=toy)
+    assert refused.returncode == 2
+    assert "git branch -f autoresearch/t" in refused.stderr
+    tip = history(folder).tip
+    git(toy, "branch", "-f", "autoresearch/t", tip)
+    assert autoresearch("resume", "t", "--experiments", "1", "--plain", cwd=toy).returncode == 0

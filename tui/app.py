@@ -1,0 +1,177 @@
+"""The cockpit: follows a run folder, paints it, sends what the keys ask for.
+
+It holds no truth: what it shows is a fold over the run's files, and closing it changes nothing about the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from textual import work
+from textual.app import App
+from textual.screen import Screen
+
+from core import control
+from core.errors import AutoresearchError
+from core.events import Command
+from tui import text
+from tui.feed import Feed, State
+from tui.screens.research import ResearchScreen
+from tui.standing import standing
+from tui.widgets.experiments import ExperimentList
+from tui.widgets.status import Notice
+
+READ_EVERY_SECONDS = 0.2
+NOTICE_SECONDS = 8.0
+NEW_ENGINE_SECONDS = 20.0  # an engine that was just spawned shows up within this
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How the user left: what was chosen, and the last words for the terminal. `over`: the run had ended before."""
+
+    choice: Literal["detach", "stop", "stop-now", "over"]
+    message: str
+
+
+def run_cockpit(run_folder: Path, *, new: bool = False) -> Left:
+    """Show a run until the user leaves. `new`: its engine was spawned a moment ago and may take a while to show up."""
+    return Cockpit(run_folder, new=new).run() or Left("detach", "")
+
+
+def run_start_page() -> None:
+    """Say what to type where there is no run yet."""
+    from tui.screens.start import StartPage
+
+    StartPage().run()
+
+
+class Cockpit(App[Left]):
+    """`feed` and `clock` are those of the run folder and of the wall, unless a recorded run is shown as if it lived."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "autoresearch"
+    ENABLE_COMMAND_PALETTE = False
+
+    def __init__(
+        self, run_folder: Path, *, new: bool = False, feed: Feed | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__()
+        self.run_folder = run_folder
+        self.feed = feed or Feed(run_folder, grace_seconds=NEW_ENGINE_SECONDS if new else 0.0)
+        self.clock = clock
+        self.state = State()
+        self.notice: Notice | None = None
+        self._noticed_at = 0.0
+        self._wake = asyncio.Event()
+        self._research = ResearchScreen()
+
+    def get_default_screen(self) -> Screen[None]:
+        return self._research
+
+    def on_mount(self) -> None:
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # only in a main thread, and not everywhere
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit, Left("detach", ""))
+        self.set_interval(1.0, self._tick)
+        self._follow()
+
+    # --- what it shows
+
+    @work
+    async def _follow(self) -> None:
+        """Read the files in a thread, paint what they say here."""
+        while True:
+            await asyncio.to_thread(self.feed.read)
+            if self.feed.state is not self.state:
+                self.state = self.feed.state
+                self._research.show(self.state, self.clock(), self.notice)
+            if not self.feed.behind:
+                self._wake.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), READ_EVERY_SECONDS)
+
+    def _tick(self) -> None:
+        settled = self.notice and self.notice.stage != "pending"
+        if settled and time.monotonic() - self._noticed_at > NOTICE_SECONDS:
+            self.notice = None
+        self._research.tick(self.clock(), self.notice)
+
+    def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
+        self.feed.wanted = message.number
+        self._wake.set()
+
+    # --- what the keys ask for
+
+    @property
+    def paused(self) -> bool:
+        return standing(self.state, self.clock()).glyph == text.PAUSED
+
+    @property
+    def over(self) -> bool:
+        return standing(self.state, self.clock()).over
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.command("resume" if self.paused else "pause")
+
+    def action_skip(self) -> None:
+        self.command("skip")
+
+    @work
+    async def command(self, command: Command, then_leave: bool = False) -> None:
+        """Send a command to the engine: pending until it answers, then what it says. Never blocks the painting."""
+        if self.notice and self.notice.stage == "pending":
+            return
+        if self.over:
+            self._notify("failed", standing(self.state, self.clock()).detail)
+            return
+        self._notify("pending", f"{command}: pending …")
+        try:
+            effect = await asyncio.to_thread(control.send, self.run_folder, command)
+        except AutoresearchError as error:
+            self._notify("failed", text.one_line(f"{command}: {error}"))
+            return
+        self._notify("done", text.one_line(f"{command}: {effect}"))
+        self._wake.set()
+        if then_leave and command in ("stop", "stop-now"):
+            self.exit(Left("stop" if command == "stop" else "stop-now", self._last_words(effect)))
+
+    def _notify(self, stage: Literal["pending", "done", "failed"], words: str) -> None:
+        self.notice, self._noticed_at = Notice(stage, words), time.monotonic()
+        self._research.tick(self.clock(), self.notice)
+
+    def action_help(self) -> None:
+        from tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen())
+
+    async def action_quit(self) -> None:
+        self.action_leave()
+
+    def action_leave(self) -> None:
+        """Ask what becomes of the engine; of a run that is over there is nothing to ask."""
+        from tui.screens.leave import Choice, LeaveScreen
+
+        if self.over:
+            self.exit(Left("over", standing(self.state, self.clock()).detail))
+            return
+
+        def leave(choice: Choice | None) -> None:
+            if choice == "detach":
+                self.exit(Left("detach", "the engine goes on; `autoresearch` comes back to it"))
+            elif choice is not None:
+                self.command(choice, then_leave=True)
+
+        if not isinstance(self.screen, LeaveScreen):
+            self.push_screen(LeaveScreen(), leave)
+
+    def _last_words(self, effect: str) -> str:
+        return f"the engine {effect}; `autoresearch resume {self.state.tag}` goes on from there"

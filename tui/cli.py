@@ -1,0 +1,301 @@
+"""The `autoresearch` command. Every word here is a contract with scripts and fingers: add, do not rename."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from core import control
+from core.errors import AutoresearchError, EngineUnreachable, UsageError
+from core.launch import Options, demo_folder, find_run, find_workspace, launch
+
+INTERRUPTED = 130
+DEMO_SECONDS = 15.0
+DEMO_EXPERIMENTS_OFF_A_TERMINAL = 6
+F = TypeVar("F", bound=Callable[..., Any])
+
+BUDGET = click.option("--budget", type=float, metavar="S", help="Training seconds of one trial.")
+EXPERIMENTS = click.option(
+    "--experiments", type=int, metavar="N", help="Stop after N experiments; 0: the baseline alone."
+)
+HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hours of work.")
+BACKEND = click.option("--backend", metavar="B", help="cuda (PyTorch: NVIDIA, and the CPU).")
+DEVICE = click.option("--device", default="auto", show_default=True, metavar="D", help="cuda, cuda:1, mps, cpu.")
+SEED = click.option("--seed", type=int, default=0, show_default=True, metavar="K", help="Seed of the agent.")
+WORKSPACE = click.option("--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is; here.")
+TAG = click.argument("tag", required=False)
+
+
+def viewer(command: F) -> F:
+    """The two flags that choose a viewer other than the cockpit."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print the journal's events as they happen.")(
+        command
+    )
+    return click.option("--plain", is_flag=True, help="Print plain lines instead of the cockpit.")(command)
+
+
+def main() -> None:
+    """Run the command; errors of the user's are one line, exit 2; interrupts are 130."""
+    try:
+        sys.exit(cli(standalone_mode=False) or 0)
+    except AutoresearchError as error:
+        click.echo(f"autoresearch: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has left
+        sys.exit(0)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="autoresearch-tui", prog_name="autoresearch")
+@click.pass_context
+def cli(context: click.Context) -> int:
+    """Research while you sleep: an agent edits one file, a fixed budget scores it, git keeps what improved.
+
+    Without a command: the cockpit of the latest run here.
+    """
+    if context.invoked_subcommand is not None:
+        return 0
+    workspace = find_workspace(Path.cwd())
+    if workspace is None:
+        from tui.app import run_start_page
+
+        _need_terminal()
+        run_start_page()
+        return 0
+    return _watch(find_run(workspace, None), plain=False, as_json=False, new=False)
+
+
+@cli.command()
+@viewer
+@EXPERIMENTS
+@BACKEND
+@DEVICE
+@BUDGET
+@SEED
+def demo(
+    plain: bool,
+    as_json: bool,
+    experiments: int | None,
+    backend: str | None,
+    device: str,
+    budget: float | None,
+    seed: int,
+) -> int:
+    """Watch an agent improve a small GPT, now: a workspace of its own, 15 s a trial, nothing to download."""
+    from core.scaffold import scaffold
+
+    folder = demo_folder()
+    if not (folder / ".git").exists():
+        scaffold(folder, backend, "auto", device)
+    _say(f"workspace: {folder}")
+    if experiments is None and not sys.stdout.isatty():
+        experiments = DEMO_EXPERIMENTS_OFF_A_TERMINAL
+    options = Options(
+        workspace=str(folder),
+        backend=backend,
+        device=device,
+        seed=seed,
+        train_seconds=DEMO_SECONDS if budget is None else budget,
+        experiments=experiments,
+    )
+    return _watch(launch(options, _say), plain=plain, as_json=as_json, new=True)
+
+
+@cli.command()
+@click.argument("folder", required=False, default=Path("."), type=click.Path(path_type=Path), metavar="[DIR]")
+@BACKEND
+@click.option("--profile", default="auto", show_default=True, metavar="P", help="cpu, gpu-80gb.")
+def init(folder: Path, backend: str | None, profile: str) -> int:
+    """Make a workspace: program.md and the reference task, committed."""
+    from core.scaffold import scaffold
+
+    scaffold(folder, backend, profile)
+    click.echo(f"made {folder.absolute()}")
+    click.echo(
+        "edit program.md, then start with: autoresearch run" + (f" --workspace {folder}" if folder != Path(".") else "")
+    )
+    return 0
+
+
+@cli.command()
+@viewer
+@WORKSPACE
+@click.option("--task", metavar="T", help="The folder of task.toml, where it is not the workspace or its backend's.")
+@click.option("--tag", metavar="TAG", help="The run's name, and its branch autoresearch/TAG; the date.")
+@BACKEND
+@DEVICE
+@click.option("--agent", default="search", show_default=True, metavar="A", help="search, or scripted:FILE.")
+@SEED
+@BUDGET
+@EXPERIMENTS
+@HOURS
+def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None, **wish: Any) -> int:
+    """Start a run: experiments on this workspace's task until you stop it."""
+    options = Options(workspace=str(workspace or Path.cwd()), train_seconds=budget, **wish)
+    return _watch(launch(options, _say), plain=plain, as_json=as_json, new=True)
+
+
+@cli.command()
+@TAG
+@viewer
+@WORKSPACE
+@EXPERIMENTS
+@HOURS
+def resume(
+    tag: str | None, plain: bool, as_json: bool, workspace: Path | None, experiments: int | None, hours: float | None
+) -> int:
+    """Make a run go on: a paused one, a stopped one, a killed one. --experiments and --hours give it that much more."""
+    folder = _find(workspace, tag)
+    if control.alive(folder):
+        click.echo(f"{folder.name}: {control.send(folder, 'resume')}")
+        return 0
+    root = folder.parent.parent
+    options = Options(workspace=str(root), resume=folder.name, experiments=experiments, hours=hours)
+    return _watch(launch(options, _say), plain=plain, as_json=as_json, new=False)
+
+
+@cli.command()
+@TAG
+@WORKSPACE
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(tag: str | None, workspace: Path | None, as_json: bool) -> int:
+    """What the run is doing, its best score, its counts."""
+    from tui import report
+
+    folder = _find(workspace, tag)
+    click.echo(json.dumps(report.status(folder)) if as_json else report.status_text(folder))
+    return 0
+
+
+@cli.command()
+@TAG
+@WORKSPACE
+def results(tag: str | None, workspace: Path | None) -> int:
+    """All experiments as tab-separated values, in the original's columns."""
+    from tui import report
+
+    click.echo(report.results(_find(workspace, tag)), nl=False)
+    return 0
+
+
+@cli.command()
+@click.argument("number", type=int)
+@TAG
+@WORKSPACE
+def diff(number: int, tag: str | None, workspace: Path | None) -> int:
+    """What experiment NUMBER changed."""
+    from tui import report
+
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in report.diff(_find(workspace, tag), number).splitlines():
+        click.secho(line, fg=colours.get(line[:1]))
+    return 0
+
+
+@cli.command()
+@TAG
+@WORKSPACE
+@click.option("--after", is_flag=True, help="Let the trial under way finish first.")
+def pause(tag: str | None, workspace: Path | None, after: bool) -> int:
+    """Hold the run: its trial stops at the next step and its clock with it."""
+    return _command(workspace, tag, "pause-after" if after else "pause")
+
+
+@cli.command()
+@TAG
+@WORKSPACE
+def skip(tag: str | None, workspace: Path | None) -> int:
+    """End the trial under way and discard its experiment."""
+    return _command(workspace, tag, "skip")
+
+
+@cli.command()
+@TAG
+@WORKSPACE
+@click.option("--now", is_flag=True, help="Do not wait for the experiment under way; it runs again on resume.")
+def stop(tag: str | None, workspace: Path | None, now: bool) -> int:
+    """Stop the run after the experiment under way."""
+    return _command(workspace, tag, "stop-now" if now else "stop")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(as_json: bool) -> int:
+    """What works here, what is missing, and the mend."""
+    from tui import doctor as examination
+
+    findings = examination.examine(Path.cwd())
+    click.echo(json.dumps(findings) if as_json else examination.text(findings))
+    return 1 if any(f["state"] == "missing" for f in findings) else 0
+
+
+# --- what they share -------------------------------------------------------------------------------------------------
+
+
+def _find(workspace: Path | None, tag: str | None) -> Path:
+    """The run that is meant: of the workspace named, else of the one here, else of the demo's."""
+    if workspace is not None:
+        return find_run(find_workspace(workspace) or workspace, tag)
+    here = find_workspace(Path.cwd())
+    if here is None and find_workspace(demo_folder()) == demo_folder().resolve():
+        _say(f"no run here; taking the demo's in {demo_folder()}")
+        here = demo_folder()
+    return find_run(here or Path.cwd(), tag)
+
+
+def _command(workspace: Path | None, tag: str | None, command: str) -> int:
+    folder = _find(workspace, tag)
+    click.echo(f"{folder.name}: {control.send(folder, command)}")
+    return 0
+
+
+def _watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
+    """Show a run in the viewer that was asked for, until it ends or the viewer leaves."""
+    if not (plain or as_json) and sys.stdout.isatty() and sys.stdin.isatty():
+        from tui.app import run_cockpit
+
+        run_cockpit(folder, new=new)
+        return 0
+    from tui.plain import follow
+
+    try:
+        return follow(folder, out=sys.stdout, as_json=as_json, from_start=new or as_json)
+    except KeyboardInterrupt:
+        return _interrupt(folder)
+
+
+def _interrupt(folder: Path) -> int:
+    """Ctrl-C in a plain viewer stops the run, now; the engine lives in a session of its own and did not hear it."""
+    try:
+        _say(f"{folder.name}: {control.send(folder, 'stop-now')}")
+    except EngineUnreachable:
+        return INTERRUPTED
+    limit = time.monotonic() + 30
+    while control.alive(folder) and time.monotonic() < limit:
+        time.sleep(0.05)
+    _say(f"go on with: autoresearch resume {folder.name} --workspace {folder.parent.parent}")
+    return INTERRUPTED
+
+
+def _say(line: str) -> None:
+    """A line about the run, not of it: on stderr, so that --json stays JSON."""
+    click.echo(line, err=True)
+
+
+def _need_terminal() -> None:
+    if not sys.stdout.isatty():
+        raise UsageError(
+            "no run here yet; start one with: autoresearch demo, or: autoresearch init and autoresearch run"
+        )

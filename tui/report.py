@@ -1,0 +1,115 @@
+"""What `status`, `results` and `diff` print: derived from the journal alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from core.control import alive
+from core.errors import UsageError
+from core.history import History, fold
+from core.journal import read, results_tsv
+
+
+def history(run_folder: Path) -> History:
+    """What the run's journal says now."""
+    return fold(read(run_folder / "journal.jsonl"))
+
+
+def status(run_folder: Path) -> dict[str, Any]:
+    """The state of a run as JSON values; times in Unix seconds."""
+    h = history(run_folder)
+    if h.run is None:
+        raise UsageError(f"{run_folder}: its journal has no first line")
+    best, baseline = h.best, h.experiments[0] if h.experiments else None
+    return {
+        "tag": h.run.tag,
+        "workspace": h.run.workspace,
+        "run_folder": str(run_folder),
+        "state": state(h, alive(run_folder)),
+        "phase": h.phase,
+        "experiment": h.pending.number if h.pending else None,
+        "experiments": max(0, len(h.experiments) - 1),
+        "limit": h.engine.experiments if h.engine else None,
+        "kept": max(0, h.count("keep") - 1),
+        "discarded": h.count("discard"),
+        "crashed": h.count("crash"),
+        "metric": h.run.task["metric"]["name"],
+        "best": best.measurement.value if best and best.measurement else None,
+        "best_experiment": best.number if best else None,
+        "best_commit": best.commit if best else None,
+        "baseline": baseline.measurement.value if baseline and baseline.measurement else None,
+        "backend": h.run.backend,
+        "device": h.run.device,
+        "agent": h.run.agent,
+        "started": h.started_at,
+        "active_seconds": round(h.active_seconds, 1),
+        "ended": h.ended.message if h.ended else None,
+        "paused_since": h.paused_since or (h.pending.held_since if h.pending else None),
+    }
+
+
+def state(h: History, living: bool) -> str:
+    """running, paused, done, stopped, failed, or gone: an engine that left without a last word."""
+    if h.ended:
+        return h.ended.reason
+    if not living:
+        return "gone"
+    return "paused" if h.paused or (h.pending and h.pending.held_since) else "running"
+
+
+def status_text(run_folder: Path) -> str:
+    """The same for people."""
+    s = status(run_folder)
+    doing = (
+        f", {s['phase']} experiment {s['experiment']}"
+        if s["state"] == "running" and s["experiment"] is not None
+        else ""
+    )
+    lines = [f"run {s['tag']}: {s['state']}{doing}"]
+    if s["best"] is not None:
+        gain = f", baseline {s['baseline']:.6f}" if s["best_experiment"] else ""
+        lines.append(f"best {s['metric']} {s['best']:.6f} (experiment {s['best_experiment']}{gain})")
+    of = f" of {s['limit']}" if s["limit"] is not None else ""
+    counts = f"{s['kept']} kept, {s['discarded']} discarded, {s['crashed']} crashed"
+    lines.append(f"{s['experiments']} experiments{of}: {counts}; {_span(s['active_seconds'])} at work")
+    lines.append(f"{s['backend'] or 'own task'} on {s['device']}, agent {s['agent']}, in {s['run_folder']}")
+    mend = {
+        "gone": f"its engine is gone; go on with: autoresearch resume {s['tag']}",
+        "stopped": f"go on with: autoresearch resume {s['tag']}",
+        "paused": f"since {_clock(s['paused_since'])}; go on with: autoresearch resume {s['tag']}",
+        "failed": s["ended"],
+    }
+    return "\n".join([*lines, *([mend[s["state"]]] if s["state"] in mend else [])])
+
+
+def results(run_folder: Path) -> str:
+    """results.tsv, derived afresh."""
+    return results_tsv(history(run_folder))
+
+
+def diff(run_folder: Path, number: int) -> str:
+    """What an experiment changed, headed by what it was about and what became of it."""
+    h = history(run_folder)
+    pending = h.pending
+    if pending and pending.number == number and pending.proposed and pending.committed:
+        return f"experiment {number}: {pending.proposed.description} (under way)\n\n{pending.committed.diff}"
+    for e in h.experiments:
+        if e.number == number:
+            score = f"{e.measurement.value:.6f}, " if e.measurement else ""
+            head = f"experiment {number}: {e.description}\n{score}{e.verdict.outcome} ({e.verdict.reason})\n"
+            return f"{head}{e.hypothesis}\n\n{e.diff or '(no change: the baseline)'}"
+    last = h.experiments[-1].number if h.experiments else None
+    known = f"there are 0 to {last}" if last is not None else "none is finished yet"
+    raise UsageError(f"experiment {number}: not in run {run_folder.name}; {known}")
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def _clock(when: float | None) -> str:
+    return time.strftime("%H:%M", time.localtime(when)) if when else "?"

@@ -1,0 +1,37 @@
+"""What the keys and the glyphs mean."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui import keys
+
+GLYPHS = (("●", "kept"), ("·", "discarded"), ("×", "crash"), ("▶", "running"), ("‖", "paused"), ("↑", "off the scale"))
+
+
+class HelpScreen(ModalScreen[None]):
+    """Made from the table of keys."""
+
+    BINDINGS = [("escape,q,question_mark,f1,enter", "dismiss", "back")]  # noqa: RUF012
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="box"):
+            yield Static("Keys", classes="box-title")
+            yield Static(self._words())
+            yield Static("esc goes back", classes="box-foot")
+
+    def _words(self) -> Text:
+        words = Text()
+        for group, members in keys.groups().items():
+            words.append(f"{group}\n", "bold")
+            for key in members:
+                words.append(f"  {key.shown:<9}", "bold")
+                words.append(f"{key.help}\n")
+        words.append("Glyphs\n", "bold")
+        words.append("  " + "   ".join(f"{glyph} {meaning}" for glyph, meaning in GLYPHS) + "\n")
+        words.append("Δ is the score minus that of the experiment it was judged by. The line is the best so far.\n")
+        return words

@@ -1,0 +1,64 @@
+"""The question before leaving: what becomes of the engine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+Choice = Literal["detach", "stop", "stop-now"]
+
+CHOICES: tuple[tuple[str, Choice | None, str, str], ...] = (
+    ("d", "detach", "detach", "the engine goes on; `autoresearch` comes back here"),
+    ("a", "stop", "stop after this", "this experiment is finished, then the run ends"),
+    ("n", "stop-now", "stop now", "this trial is cut; resume runs it again"),
+    ("c", None, "cancel", "stay here"),
+)
+
+
+class LeaveScreen(ModalScreen[Choice | None]):
+    """Returns what was chosen; None: stay."""
+
+    BINDINGS = [  # noqa: RUF012
+        *((key, f"choose({i})", words) for i, (key, _, words, _) in enumerate(CHOICES)),
+        ("escape,q", "choose(3)", "cancel"),
+        ("down,j,tab", "move(1)", "down"),
+        ("up,k,shift+tab", "move(-1)", "up"),
+        ("enter", "take", "choose"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at = 0
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Static("Leave the cockpit", classes="box-title")
+            yield Static(self._choices(), id="choices")
+            yield Static(
+                "nothing is lost either way: `autoresearch resume` goes on where a run stopped", classes="box-foot"
+            )
+
+    def _choices(self) -> Text:
+        words = Text()
+        for i, (key, _, name, means) in enumerate(CHOICES):
+            chosen = i == self._at
+            words.append(f"{'›' if chosen else ' '} {key}  ", "bold")
+            words.append(f"{name:<16}", "bold reverse" if chosen else "bold")
+            words.append(f" {means}\n")
+        words.rstrip()
+        return words
+
+    def action_choose(self, index: int) -> None:
+        self.dismiss(CHOICES[index][1])
+
+    def action_move(self, rows: int) -> None:
+        self._at = (self._at + rows) % len(CHOICES)
+        self.query_one("#choices", Static).update(self._choices())
+
+    def action_take(self) -> None:
+        self.action_choose(self._at)

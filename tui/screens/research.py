@@ -1,0 +1,149 @@
+"""The main screen: status, plot, experiments, diff and log."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal, Vertical
+from textual.screen import Screen
+
+from core.experiment import Experiment
+from core.history import Pending
+from tui import keys, text
+from tui.feed import State, find
+from tui.standing import standing
+from tui.widgets.bars import KeyBar, PaneTitle
+from tui.widgets.diff import DiffView
+from tui.widgets.experiments import ExperimentList
+from tui.widgets.lines import LineView
+from tui.widgets.log import LogView
+from tui.widgets.plot import MetricPlot
+from tui.widgets.status import Notice, StatusStrip
+
+PANES = ("diff", "log")
+
+
+class ResearchScreen(Screen[None]):
+    """Paints the state it is given; what is selected and which pane is active is all it knows itself."""
+
+    BINDINGS = keys.bindings()
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide"), (160, "-ultra")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-short"), (20, "-normal"), (34, "-tall")]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__(classes="-pane-diff")
+        self._state = State()
+        self._pane = "diff"
+
+    def compose(self) -> ComposeResult:
+        yield StatusStrip(id="status")
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                yield MetricPlot(id="plot")
+                yield ExperimentList(id="experiments")
+            with Container(id="right"):
+                with Vertical(id="diff-pane"):
+                    yield PaneTitle("diff", id="diff-title")
+                    yield DiffView(id="diff")
+                with Vertical(id="log-pane"):
+                    yield PaneTitle("log", id="log-title")
+                    yield LogView(id="log")
+        yield KeyBar(id="keys")
+
+    @property
+    def experiments(self) -> ExperimentList:
+        return self.query_one(ExperimentList)
+
+    def show(self, state: State, now: float, notice: Notice | None) -> None:
+        """Paint another state; `now` in Unix seconds."""
+        self._state = state
+        stands = standing(state, now)
+        paused = stands.glyph == text.PAUSED
+        self.tick(now, notice)
+        self.experiments.show(state, stands_still=paused)
+        self.query_one(KeyBar).show(paused, stands.over)
+        self._show_selected()
+
+    def tick(self, now: float, notice: Notice | None) -> None:
+        """Only time has passed, or a command got its answer."""
+        self.query_one(StatusStrip).show(self._state, now, notice)
+
+    def _show_selected(self) -> None:
+        state, number = self._state, self.experiments.selected
+        diff = self.query_one(DiffView)
+        diff.show(self._entry(number))
+        lines, whose = self._log_lines(number)
+        log = self.query_one(LogView)
+        log.show(whose, lines)
+        self.query_one(MetricPlot).show(state, number)
+        one_place = self.has_class("-narrow") or self.has_class("-tiny")
+        about = {
+            "diff": f"#{number} {diff.summary}" if number is not None else "",
+            "log": f"{whose} {'▼' if log.following else '(end further down)'}" if lines else whose,
+        }
+        for pane in PANES:
+            tabs = PANES if one_place else (pane,)
+            self.query_one(f"#{pane}-title", PaneTitle).show(tabs, self._pane, about[pane])
+
+    def _entry(self, number: int | None) -> Experiment | Pending | None:
+        pending = self._state.history.pending
+        if number is None:
+            return None
+        return pending if pending and pending.number == number else find(self._state.history, number)
+
+    def _log_lines(self, number: int | None) -> tuple[tuple[str, ...], str]:
+        """The log of the selected experiment, or the engine's while that is all there is; and whose it is."""
+        state, entry = self._state, self._entry(number)
+        if state.log and state.log.number == number:
+            return state.log.lines, f"#{number}"
+        if isinstance(entry, Experiment) and entry.log_tail:
+            return tuple(text.clean_lines(entry.log_tail)), f"#{number} (what is left of it)"
+        if state.engine_log and (number is None or state.alive is False):
+            return state.engine_log, "engine.log"
+        return (), f"#{number} no log yet" if number is not None else ""
+
+    # --- keys
+
+    def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
+        self._show_selected()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_selected)
+
+    def on_pane_title_clicked(self, message: PaneTitle.Clicked) -> None:
+        one_place = self.has_class("-narrow") or self.has_class("-tiny")
+        self.action_next_pane() if one_place else self.action_pane(message.name)
+
+    def action_select(self, rows: int) -> None:
+        self.experiments.move(rows)
+
+    def action_newest(self) -> None:
+        self.experiments.newest()
+
+    def action_oldest(self) -> None:
+        self.experiments.oldest()
+
+    def action_best(self) -> None:
+        self.experiments.best()
+
+    def action_pane(self, pane: str) -> None:
+        self._pane = pane
+        for name in PANES:
+            self.set_class(name == pane, f"-pane-{name}")
+        self._show_selected()
+
+    def action_next_pane(self) -> None:
+        self.action_pane(PANES[(PANES.index(self._pane) + 1) % len(PANES)])
+
+    def action_scroll_pane(self, rows: int) -> None:
+        self._active.scroll_rows(rows)
+        self._show_selected()
+
+    def action_page_pane(self, direction: int) -> None:
+        self.action_scroll_pane(direction * max(1, self._active.size.height // 2))
+
+    def action_shift_pane(self, columns: int) -> None:
+        self._active.scroll_to(x=self._active.scroll_offset.x + columns, animate=False)
+
+    @property
+    def _active(self) -> LineView[str] | DiffView:
+        return self.query_one(DiffView) if self._pane == "diff" else self.query_one(LogView)

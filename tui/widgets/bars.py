@@ -1,0 +1,85 @@
+"""Single rows: the titles of panes and the keys at the bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.keys import KEYS, SCROLL_LABEL, SELECT_LABEL
+from tui.widgets.paint import STYLES, Part, Piece, fit, part, strip
+
+
+class PaneTitle(Widget, can_focus=False):
+    """The name of a pane, or of all panes that take turns in one place, and what it shows."""
+
+    COMPONENT_CLASSES = STYLES
+    DEFAULT_CSS = "PaneTitle { height: 1; }"
+
+    @dataclass
+    class Clicked(Message):
+        """Somebody clicked on a title."""
+
+        name: str
+
+    def __init__(self, name: str, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._pane = name
+        self._tabs: tuple[str, ...] = (name,)
+        self._active = ""
+        self._about = ""
+
+    def show(self, tabs: tuple[str, ...], active: str, about: str) -> None:
+        """`tabs` are all names that stand here, `active` the pane that keys scroll."""
+        if (tabs, active, about) != (self._tabs, self._active, self._about):
+            self._tabs, self._active, self._about = tabs, active, about
+            self.refresh()
+
+    def on_click(self) -> None:
+        self.post_message(self.Clicked(self._pane))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        pieces: list[Piece] = []
+        for tab in self._tabs:
+            mark, style = ("▸", "strong") if tab == self._active else (" ", "dim")
+            pieces += [(f"{mark}{tab.capitalize()} ", style)]
+        left, right = part(3, *pieces), part(2, (f"{self._about} " if self._about else "", "dim"))
+        row = fit([left], [right], width, gap=1)
+        return strip(self, [(t if t.strip() or s else "─" * len(t), s or "track") for t, s in row], width)
+
+
+class KeyBar(Widget, can_focus=False):
+    """The keys worth knowing now."""
+
+    COMPONENT_CLASSES = STYLES
+    DEFAULT_CSS = "KeyBar { height: 1; }"
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._paused = False
+        self._over = False
+
+    def show(self, paused: bool, over: bool) -> None:
+        """`paused` turns pause into resume; of a run that is over nothing is left to control."""
+        if (paused, over) != (self._paused, self._over):
+            self._paused, self._over = paused, over
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        return strip(self, fit(self._parts(), [], width), width)
+
+    def _parts(self) -> list[Part]:
+        labels = [
+            (key.shown, key.label, key.rank) for key in KEYS if key.label and not (self._over and key.group == "Run")
+        ]
+        if self._over:
+            labels.append(("q", "leave", 10))
+        elif self._paused:
+            labels[0] = (labels[0][0], "resume", 8)
+        labels[-1:-1] = [SELECT_LABEL, SCROLL_LABEL]
+        labels.sort(key=lambda label: -label[2])
+        return [part(rank, (keys, "accent"), (f" {label}", "dim")) for keys, label, rank in labels]
