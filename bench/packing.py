@@ -1,4 +1,4 @@
-"""Packing and gathering, in tokens a second, beside the literal statement of the algorithm: `python bench/packing.py`."""
+"""Packing and gathering in tokens a second, beside the literal statement of it: `python bench/packing.py`."""
 
 from __future__ import annotations
 

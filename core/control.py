@@ -109,16 +109,16 @@ class Control:
     The thread behind it only changes flags and journals acknowledgements; the engine does the rest in its own.
     """
 
-    def __init__(self, run_folder: Path, record: Callable[[Acknowledged], object]) -> None:
+    def __init__(self, run_folder: Path, record: Callable[[Acknowledged], object], phase: Callable[[], Phase]) -> None:
+        """`record` makes an acknowledgement durable, `phase` says what the run is doing; both from any thread."""
         self.paused = False
         self.pause_after = False
         self.stopping = False
         self.stopping_now = False
-        self.phase: Phase = "starting"
         self.wake, self._waker = socket.socketpair()
         self.wake.setblocking(False)
         self._skip = False
-        self._record = record
+        self._record, self._phase = record, phase
         self._changed = threading.Condition()
         self._path = socket_path(run_folder)
         self._server = self._listen()
@@ -160,15 +160,16 @@ class Control:
         return effect
 
     def _apply(self, command: Command) -> str:
-        in_trial = self.phase in ("startup", "training")
+        phase = self._phase()
+        in_trial = phase in ("startup", "training")
         match command:
             case "pause" if self.paused:
                 return "already paused"
             case "pause":
                 self.paused = True
-                if self.phase == "training":
+                if phase == "training":
                     return "holds at the next step"
-                return "holds now" if self.phase == "startup" else "holds before the next trial"
+                return "holds now" if phase == "startup" else "holds before the next trial"
             case "pause-after":
                 self.pause_after = True
                 return "pauses after this trial"

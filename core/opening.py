@@ -37,13 +37,13 @@ def open_run(options: Options, progress: Callable[[str], None]) -> Run:
 
 
 def _new(options: Options, progress: Callable[[str], None]) -> Run:
+    _check_limits(options)
     workspace = Workspace(Path(options.workspace))
     folder = _task_folder(workspace.root, options)
     task, content = read_task(workspace.root, folder)
     content = with_budget(content, options.train_seconds)
     task = parse(folder, content, workspace.root / folder / "task.toml")
     check_files(workspace.root, task)
-    _check_limits(options)
     artifact = [f"{folder}/{name}" if folder else name for name in task.artifact]
     base = workspace.head()
     changed = workspace.changed_files(base, artifact)

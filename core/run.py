@@ -21,7 +21,7 @@ from core.control import Control
 from core.errors import AutoresearchError, RunFailed
 from core.events import Event, ExperimentDone, RunContinued, RunEnded, RunPaused, RunStarted
 from core.experiment import Proposal
-from core.history import History, Pending, reduce
+from core.history import History, Pending, Phase, reduce
 from core.journal import Journal, replace_durably, results_tsv
 from core.judge import POLICIES
 from core.loop import research
@@ -59,7 +59,7 @@ class Run:
         self._journal = journal
         self._recording = threading.Lock()
         self._tried: dict[int, str] = {}  # experiment -> key of its source
-        self.control = Control(folder, self.record)
+        self.control = Control(folder, self.record, self._phase)
 
     # --- the journal -------------------------------------------------------------------------------------------------
 
@@ -68,10 +68,12 @@ class Run:
         with self._recording:
             time = self._journal.append(event)
             self.history = reduce(self.history, event, time)
-        if hasattr(self, "control"):
-            self.control.phase = self.history.phase
         if isinstance(event, ExperimentDone):
             replace_durably(self.folder / "results.tsv", results_tsv(self.history))
+
+    def _phase(self) -> Phase:
+        with self._recording:  # what a viewer reads in the journal is so here too
+            return self.history.phase
 
     @property
     def in_flight(self) -> Pending:

@@ -30,7 +30,7 @@ from tui.widgets.status import Notice
 
 READ_EVERY_SECONDS = 0.2
 NOTICE_SECONDS = 8.0
-NEW_ENGINE_SECONDS = 20.0  # an engine that was just spawned shows up within this
+GREETING = "? shows the keys; q leaves, and the engine goes on without this window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Left:
 
 
 def run_cockpit(run_folder: Path, *, new: bool = False) -> Left:
-    """Show a run until the user leaves. `new`: its engine was spawned a moment ago and may take a while to show up."""
+    """Show a run until the user leaves. `new`: the run has just begun, so say how to get about."""
     return Cockpit(run_folder, new=new).run() or Left("detach", "")
 
 
@@ -65,11 +65,11 @@ class Cockpit(App[Left]):
     ) -> None:
         super().__init__()
         self.run_folder = run_folder
-        self.feed = feed or Feed(run_folder, grace_seconds=NEW_ENGINE_SECONDS if new else 0.0)
+        self.feed = feed or Feed(run_folder)
         self.clock = clock
         self.state = State()
-        self.notice: Notice | None = None
-        self._noticed_at = 0.0
+        self.notice = Notice("done", GREETING) if new else None
+        self._noticed_at = time.monotonic()
         self._wake = asyncio.Event()
         self._research = ResearchScreen()
 

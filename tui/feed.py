@@ -58,7 +58,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All a viewer shows. `alive`: whether an engine holds the run, None while that is open; `engine_log`: its last
+    """All a viewer shows. `alive`: whether an engine holds the run, None before anybody looked; `engine_log`: its last
     words before the run began, or after the engine went."""
 
     history: History = field(default_factory=History)
@@ -157,12 +157,8 @@ class JournalLine:
 class Feed:
     """Reads what is new in a run folder, whenever it is asked. Not for two threads at once."""
 
-    def __init__(
-        self, run_folder: Path, alive: Callable[[Path], bool] = control.alive, grace_seconds: float = 0.0
-    ) -> None:
-        """`grace_seconds`: how long an engine that was just spawned may take to show up before it counts as gone."""
+    def __init__(self, run_folder: Path, alive: Callable[[Path], bool] = control.alive) -> None:
         self.run_folder = run_folder
-        self._grace_until = time.monotonic() + grace_seconds
         self.state = State()
         self.wanted: int | None = None  # the experiment whose log is shown; None: the live one's
         self._alive = alive
@@ -203,9 +199,7 @@ class Feed:
         if time.monotonic() - self._alive_at < _ALIVE_EVERY_SECONDS:
             return
         self._alive_at = time.monotonic()
-        alive: bool | None = self._alive(self.run_folder)
-        if not alive and self.state.alive is None and time.monotonic() < self._grace_until:
-            alive = None
+        alive = self._alive(self.run_folder)
         if alive is not self.state.alive:
             self.state = replace(self.state, alive=alive)
 

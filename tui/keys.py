@@ -9,7 +9,8 @@ from textual.binding import Binding, BindingType
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """`keys` in Textual's names; `shown` as people write them; `label` stands in the bar at the bottom, if any."""
+    """`keys` in Textual's names; `shown` as people write them, "" where the key before says it already; `label` stands
+    in the bar at the bottom, if any."""
 
     id: str
     keys: str
@@ -22,28 +23,25 @@ class Key:
 
 
 KEYS = (
-    Key("pause", "p,space", "p space", "app.pause", "pause the run now, or go on", "Run", "pause", 8),
+    Key("pause", "p,space", "p", "app.pause", "pause the run now, or go on (space too)", "Run", "pause", 8),
     Key("skip", "s", "s", "app.skip", "end the trial under way and discard its experiment", "Run", "skip", 7),
-    Key("leave", "q,ctrl+c", "q", "app.leave", "leave: detach, stop after this, stop now", "Run", "leave", 10),
-    Key("down", "j,down", "j ↓", "select(1)", "select the experiment below", "Experiments", "", 0),
-    Key("up", "k,up", "k ↑", "select(-1)", "select the experiment above", "Experiments", "", 0),
-    Key("newest", "g,home", "g", "newest", "select the newest, and follow", "Experiments"),
+    Key("select", "j,down", "j k ↓ ↑", "select(1)", "select the experiment below, above", "Experiments"),
+    Key("up", "k,up", "", "select(-1)", "select the experiment above", "Experiments"),
+    Key("live", "full_stop,g,home", ". g", "newest", "select the newest, and follow it", "Experiments", "live", 3),
     Key("oldest", "G,end", "G", "oldest", "select the baseline", "Experiments"),
     Key("best", "b", "b", "best", "select the best", "Experiments", "best", 4),
-    Key("live", "full_stop", ".", "newest", "back to the live one, and follow it", "Experiments", "live", 5),
-    Key("scroll-down", "J", "J", "scroll_pane(1)", "scroll the diff or log down by a line", "Panes", "", 0),
-    Key("scroll-up", "K", "K", "scroll_pane(-1)", "scroll it up by a line", "Panes", "", 0),
-    Key("page-down", "ctrl+d,pagedown", "ctrl+d", "page_pane(1)", "scroll it down by half a page", "Panes"),
-    Key("page-up", "ctrl+u,pageup", "ctrl+u", "page_pane(-1)", "scroll it up by half a page", "Panes"),
-    Key("left", "left", "←", "shift_pane(-8)", "shift it to the left", "Panes"),
-    Key("right", "right", "→", "shift_pane(8)", "shift it to the right", "Panes"),
+    Key("scroll", "J", "J K", "scroll_pane(1)", "scroll the diff or log by a line", "Panes", "scroll", 5),
+    Key("scroll-up", "K", "", "scroll_pane(-1)", "scroll it up by a line", "Panes"),
+    Key("page", "ctrl+d,pagedown", "ctrl+d ctrl+u", "page_pane(1)", "scroll it by half a page", "Panes"),
+    Key("page-up", "ctrl+u,pageup", "", "page_pane(-1)", "scroll it up by half a page", "Panes"),
+    Key("shift", "right", "← →", "shift_pane(8)", "shift it sideways", "Panes"),
+    Key("shift-left", "left", "", "shift_pane(-8)", "shift it to the left", "Panes"),
     Key("pane", "tab", "tab", "next_pane", "the other pane: diff or log", "Panes", "diff/log", 6),
-    Key("diff", "1", "1", "pane('diff')", "the diff", "Panes"),
-    Key("log", "2", "2", "pane('log')", "the log", "Panes"),
-    Key("help", "question_mark,f1", "?", "app.help", "this page", "Help", "help", 9),
+    Key("diff", "1", "1 2", "pane('diff')", "the diff, the log", "Panes"),
+    Key("log", "2", "", "pane('log')", "the log", "Panes"),
+    Key("help", "question_mark,f1", "?", "app.help", "this page", "Leaving", "help", 9),
+    Key("leave", "q,ctrl+c", "q", "app.leave", "leave: detach, stop after this, stop now", "Leaving", "leave", 10),
 )
-SELECT_LABEL = ("j k", "select", 3)
-SCROLL_LABEL = ("J K", "scroll", 2)
 
 
 def bindings() -> list[BindingType]:
@@ -52,8 +50,9 @@ def bindings() -> list[BindingType]:
 
 
 def groups() -> dict[str, list[Key]]:
-    """The keys by what they act on, in the order of the table."""
+    """What the help says: the keys by what they act on, in the order of the table."""
     found: dict[str, list[Key]] = {}
     for key in KEYS:
-        found.setdefault(key.group, []).append(key)
+        if key.shown:
+            found.setdefault(key.group, []).append(key)
     return found

@@ -18,19 +18,17 @@ from tui.standing import activity, counts, standing
 POLL_SECONDS = 0.2
 STEP_EVERY_SECONDS = 1.5  # a promise of at most 2 between two lines, less polling and load
 WAIT_EVERY_SECONDS = 10.0
-GRACE_SECONDS = 10.0  # for an engine that was just spawned
 
 
 def follow(run_folder: Path, *, out: TextIO, as_json: bool, from_start: bool) -> int:
     """Print what happens in a run until it ends. Returns the exit code: 0 done or stopped, 1 failed or engine gone.
 
-    `from_start`: begin with what already happened. A run that had ended before is waited for, ten seconds at most,
-    unless `from_start`: its engine may just be coming back. A reader that closes the pipe ends this quietly.
+    `from_start`: begin with what already happened. A reader that closes the pipe ends this quietly.
     """
     if hasattr(out, "reconfigure"):
         out.reconfigure(errors="replace")
     try:
-        return _Follower(Feed(run_folder, grace_seconds=GRACE_SECONDS), out, as_json).follow(from_start)
+        return _Follower(Feed(run_folder), out, as_json).follow(from_start)
     except BrokenPipeError:
         with contextlib.suppress(OSError, ValueError):  # or Python complains when it flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
@@ -61,9 +59,8 @@ class _Follower:
             if first and not from_start and not self.as_json and state.history.run:
                 self._say(*introduce(state), *attach(state))
             ended = state.history.ended
-            over_before = first and from_start and not state.alive
             ended_now = not first and any(isinstance(line.event, ev.RunEnded) for line in lines)
-            if state.alive is False or (ended and (over_before or ended_now)):
+            if state.alive is False or ended_now:
                 return self._end(0 if ended and ended.reason != "failed" else 1)
             if not self.as_json:
                 self._heartbeat(state)

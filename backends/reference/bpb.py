@@ -111,8 +111,8 @@ def draw(nats: np.ndarray, reference: np.ndarray, counted: np.ndarray, count: in
     """
     uniform = _density(counted.astype(np.float32))
     pointed = suspicion(nats, reference, counted)
-    half = _pick(uniform, count // 2, np.empty(0, np.int64), rng)
-    rest = _pick(pointed, count - count // 2, half[0], rng)
+    half = _pick(pointed, count // 2, np.empty(0, np.int64), rng)  # first, for where it pays there may be few rows
+    rest = _pick(uniform, count - len(half[0]), half[0], rng)
     rows, positions = np.concatenate([half[0], rest[0]]), np.concatenate([half[1], rest[1]])
     u, p = uniform[rows, positions], pointed[rows, positions]
     # Both halves together are draws from the mixture of the two densities: no weight exceeds 2.

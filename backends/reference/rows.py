@@ -131,7 +131,10 @@ def build(folder: Path, asked: Mapping[str, Any], sources: list[Source]) -> dict
     _say(f"training the tokenizer: {vocab_size:,} entries from {megabytes:.1f} MB of text")
     words = tokenizer.train((source.text for source in training), vocab_size)
     if words.vocab_size < vocab_size or not validation:
-        raise BadInput(f"the corpus is too small: {megabytes:.3f} MB; use a Python with its whole standard library")
+        raise BadInput(
+            f"the corpus is too small: {megabytes:.3f} MB for a vocabulary of {vocab_size:,}; "
+            "use a Python with its whole standard library"
+        )
     _say("encoding")
     held_out = corpus.encode(validation, words, length)
     documents = corpus.encode(training, words, length, without=held_out)

@@ -33,7 +33,7 @@ def write(templates: Path, folder: Path, profile: Profile) -> None:
 
 
 def with_value(text: str, name: str, value: str) -> str:
-    """The text with `name = …` at the start of a line set to `value`; a comment after it stays, in its column if it has one.
+    """The text with `name = …` at the start of a line set to `value`; its comment stays, in its column if it has one.
 
     Raises ValueError unless there is exactly one such line.
     """

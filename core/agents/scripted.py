@@ -54,10 +54,10 @@ class Scripted:
         one, less the baseline, plus refusals is how many are spent. So a resumed run goes on at the right patch, and a
         refused one is not met again. (Refusals of another agent earlier in the same run count as well.)
         """
-        spent = request.number - 1 + request.history.refused
+        spent = max(0, request.number - 1) + request.history.refused
         if spent >= len(self._steps):
             raise Exhausted(f"all {len(self._steps)} patches of {self._path} have been proposed")
-        step = self._steps[max(0, spent)]
+        step = self._steps[spent]
         try:
             edits = _edits(step, request.sources)
         except DoesNotApply as problem:
@@ -117,15 +117,14 @@ def _from_patch(path: Path) -> Step:
         hunks = parse(text)
     except ValueError as error:
         raise UsageError(f"--agent scripted: {path}: {error}") from error
-    words = [line.strip() for line in re.split(r"^(?:diff |--- |---\r?$)", text, maxsplit=1, flags=re.M)[0].split("\n")]
-    subject = next((n for n, line in enumerate(words) if line.startswith("Subject:")), None)
-    if subject is not None:  # a mail, as git format-patch writes it: headers, an empty line, the body
-        title = re.sub(r"^Subject:\s*(\[[^\]]*\]\s*)?", "", words[subject])
-        body = words[words.index("", subject) + 1 :] if "" in words[subject:] else []
+    head = re.split(r"^(?:diff |--- |---\r?$)", text, maxsplit=1, flags=re.M)[0]
+    mail = re.search(r"^Subject:[ \t]*(?:\[[^\]]*\][ \t]*)?(.*(?:\n[ \t]+\S.*)*)", head, flags=re.M)
+    if mail:  # as git format-patch writes it: headers, an empty line, the body
+        title, body = mail[1], head[mail.end() :].replace("\r", "").partition("\n\n")[2]
     else:
-        said = [line for line in words if line]
-        title, body = (said[0], said[1:]) if said else (path.stem, [])
-    return Step(title, " ".join(line for line in body if line) or f"Replayed from {path.name}.", hunks=hunks)
+        title, _, body = head.strip().partition("\n")
+    hypothesis = " ".join(body.split()) or f"Replayed from {path.name}."
+    return Step(" ".join(title.split()) or path.stem, hypothesis, hunks=hunks)
 
 
 def _from_line(line: str, where: str) -> Step:
@@ -155,11 +154,7 @@ def _step(record: Mapping[str, Any], where: str) -> Step:
             hunks = parse(record["patch"])
         except ValueError as error:
             raise UsageError(f"--agent scripted: {where}: patch: {error}") from error
-    if "replace" in record and not (
-        isinstance(replace, list) and replace and all(
-            isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair) and pair[0] for pair in replace
-        )
-    ):  # fmt: skip
+    if "replace" in record and not (isinstance(replace, list) and replace and all(map(_is_pair, replace))):
         raise UsageError(f'--agent scripted: {where}: replace must be a list of ["old", "new"]')
     if "edits" in record and not (
         isinstance(texts, dict) and texts and all(isinstance(t, str) for t in texts.values())
@@ -173,3 +168,7 @@ def _step(record: Mapping[str, Any], where: str) -> Step:
         hunks,
         texts,
     )
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value) and value[0] != ""

@@ -239,7 +239,10 @@ def _observed(h: Hyperparameter, word: str, tried: Sequence[Tried]) -> str:
     best, rest = [x for *_, x in shown[:count]], [x for *_, x in shown[count:]]
     if rest and (sum(best) / len(best) - sum(rest) / len(rest)) * (1 if word == "up" else -1) > 1e-9:
         compared = "higher" if word == "up" else "lower"
-        return f"the {count} best of {len(shown)} experiments had a {compared} {h.key} on average, so TPE looks further {word}"
+        those = (
+            f"the {count} best of {len(shown)} experiments" if count > 1 else f"the best of {len(shown)} experiments"
+        )
+        return f"{those} had a {compared} {h.key} than the rest, so TPE looks further {word}"
     return f"TPE over {len(shown)} experiments: {h.key} a little {word}, where little was tried"
 
 

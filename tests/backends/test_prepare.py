@@ -8,16 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from backends.cuda import devices
 from backends.reference import corpus, prepare, rows
-from backends.reference.corpus import BadInput, Source
+from backends.reference.corpus import BadInput
 from backends.reference.prepare import Device
 from backends.reference.tokenizer import Tokenizer
 from core import sandbox
@@ -74,10 +72,10 @@ def prepared(both: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def here(cache: Path, prepared: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def here(cache: Path, prepared: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """This process uses the module's cache too; the answer."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    yield prepared
+    return prepared
 
 
 def request(**changes: Any) -> dict[str, Any]:
@@ -185,7 +183,7 @@ def test_rows_damaged_or_half_written_are_made_again(prepared: dict[str, Any], c
         file.write(b"\xff\xff")
     killed = start(own, tmp_path / "killed.json")
     assert killed.stdout
-    assert any(line.startswith("packing") for line in killed.stdout)  # reads until it comes
+    assert any(line.startswith("training") for line in killed.stdout)  # reads until it comes
     killed.kill()
     killed.communicate(timeout=LIMIT_SECONDS)
     assert not (tmp_path / "killed.json").exists()
@@ -249,7 +247,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="MB needed.*MB free.*XDG_CACHE_HOME"):
+    with pytest.raises(BadInput, match=r"MB needed.*MB free.*XDG_CACHE_HOME"):
         prepare.require_space(tmp_path, 10**18)
 
 
@@ -260,54 +258,23 @@ def test_a_cache_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pyt
         prepare.prepare("cuda", request(), find_cpu)
 
 
-def small_corpus(lines: int) -> list[Source]:
-    names = ["optparse.py", *(f"module_{i}.py" for i in range(20))]
-    return [Source(n, "".join(f"{n[:-3]}_{i} = {i * i}\n" for i in range(lines)).encode()) for n in names]
+def asking(length: int) -> dict[str, Any]:
+    sizes = {"sequence_length": length, "vocab_size": 512, "eval_tokens": 2**20, "eval_batch_rows": 4}
+    return {"dataset": "stdlib"} | sizes
 
 
 @pytest.mark.parametrize(
-    ("lines", "length", "why"), [(3, 64, "too small"), (400, 65_536, "one validation row of 65,536")]
+    ("files", "length", "why"), [(3, 64, "too small"), (60, 65_536, "one validation row of 65,536")]
 )
-def test_a_corpus_too_small_is_refused(tmp_path: Path, lines: int, length: int, why: str) -> None:
-    asked = {
-        "dataset": "stdlib",
-        "sequence_length": length,
-        "vocab_size": 512,
-        "eval_tokens": 2**20,
-        "eval_batch_rows": 4,
-    }
+def test_a_corpus_too_small_is_refused(tmp_path: Path, files: int, length: int, why: str) -> None:
     with pytest.raises(BadInput, match=why):
-        rows.build(tmp_path, asked, small_corpus(lines))
+        rows.build(tmp_path, asking(length), corpus.stdlib()[:files])
     assert not [*tmp_path.iterdir()]
 
 
 def test_too_few_validation_rows_are_said_and_scored_in_whole_batches(tmp_path: Path) -> None:
-    asked = {"dataset": "stdlib", "sequence_length": 64, "vocab_size": 512, "eval_tokens": 2**20, "eval_batch_rows": 4}
-    record = rows.build(tmp_path, asked, small_corpus(400))
+    record = rows.build(tmp_path, asking(64), corpus.stdlib()[:60])
     assert 0 < record["validation_row_count"] < 2**14
     assert record["validation_row_count"] % 4 == 0
     assert record["settings"]["eval_tokens"] == 64 * record["validation_row_count"]
     assert any("holds out no more" in note for note in record["notes"])
-
-
-# --- devices ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("device", "profile"),
-    [
-        (CPU, "cpu"),
-        (Device("mps", "a chip", 128_000), "cpu"),
-        (Device("cuda", "a card", 81_559), "gpu-80gb"),
-        (Device("cuda", "a small card", 24_564), "cpu"),
-        (Device("cuda", "a card that does not say", 0), "gpu-80gb"),
-    ],
-)
-def test_the_profile_goes_with_the_device(device: Device, profile: str) -> None:
-    assert prepare.profile_for(device, "auto").name == profile
-
-
-def test_the_cpu_is_always_there() -> None:
-    assert devices.find("cpu").name == "cpu"
-    assert devices.find("cpu").memory_mb > 256
-    assert devices.find("auto") == devices.devices()[0]

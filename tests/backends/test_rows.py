@@ -70,7 +70,7 @@ def test_rows_are_cut_to_whole_batches_where_they_fill_one(packed_rows: int, bat
 
 
 def test_stored_rows_are_a_memory_map_of_the_same_tokens(tmp_path: Path) -> None:
-    documents = documents_of(np.random.default_rng(3).integers(1, 40, 20_000).tolist())
+    documents = documents_of(np.random.default_rng(3).integers(1, 40, 8000).tolist())
     packing = rows.pack(rows.batches(documents.lengths.tolist()), 33)
     rows.write(tmp_path / "train.npy", documents, packing)
     stored = np.load(tmp_path / "train.npy", mmap_mode="r")

@@ -1,4 +1,4 @@
-"""The verbs `scaffold` and `check`, as the command calls them."""
+"""The verbs `scaffold` and `check`, as the command calls them, and the devices they find."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import backends.cuda
-from backends.reference import scaffold
+from backends.cuda import devices
+from backends.reference import prepare, scaffold
+from backends.reference.prepare import Device
 from backends.reference.spec import PROFILES
 from core import task
 
@@ -91,3 +93,23 @@ def test_check_says_what_works_without_importing_torch() -> None:
     assert found["attention"]["cpu"] == "sdpa"
     code = "import sys; from backends.cuda import devices; devices.check(fast=True); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], timeout=120, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "profile"),
+    [
+        (Device("cpu", "a processor", 24_000), "cpu"),
+        (Device("mps", "a chip", 128_000), "cpu"),
+        (Device("cuda", "a card", 81_559), "gpu-80gb"),
+        (Device("cuda", "a small card", 24_564), "cpu"),
+        (Device("cuda", "a card that does not say", 0), "gpu-80gb"),
+    ],
+)
+def test_the_profile_goes_with_the_device(device: Device, profile: str) -> None:
+    assert prepare.profile_for(device, "auto").name == profile
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert devices.find("cpu").name == "cpu"
+    assert devices.find("cpu").memory_mb > 256
+    assert devices.find("auto") == devices.devices()[0]

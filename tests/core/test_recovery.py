@@ -8,12 +8,12 @@ import random
 import signal
 import threading
 
+import psutil
 import pytest
 from conftest import autoresearch, ended, git, history, kill_engine, until
 from test_loop import script
 
 from core import control
-from core.errors import AutoresearchError
 from core.journal import read
 from core.launch import Options
 
@@ -63,10 +63,7 @@ def test_kill_9_at_fifty_random_moments_loses_nothing(slow_toy, engines):
         whole = [line for line in lines if is_json(line)]
         assert whole[: len(acknowledged)] == acknowledged
         acknowledged = whole
-        try:
-            engines(Options(str(slow_toy), resume="t"))
-        except AutoresearchError as error:
-            assert "has done its" in str(error)
+        engines(Options(str(slow_toy), resume="t"))
     h = ended(folder, 120)
     assert kills >= 40
     assert [e.verdict.outcome for e in h.experiments] == verdicts
@@ -93,7 +90,7 @@ def test_a_trial_that_was_cut_is_void_and_runs_again(toy, engines):
     until(lambda: (p := history(folder).pending) is not None and p.number == 1 and p.trial_open)
     trial = history(folder).pending.pid
     kill_engine(folder)
-    until(lambda: not os.path.exists(f"/proc/{trial}") or "Z" in open(f"/proc/{trial}/stat").read().split()[2])
+    until(lambda: not psutil.pid_exists(trial) or psutil.Process(trial).status() == psutil.STATUS_ZOMBIE)
     assert autoresearch("status", cwd=toy).stdout.startswith("run t: gone")
     engines(Options(str(toy), resume="t"))
     h = ended(folder)

@@ -19,19 +19,19 @@ class HelpScreen(ModalScreen[None]):
     BINDINGS = [("escape,q,question_mark,f1,enter", "dismiss", "back")]  # noqa: RUF012
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="box"):
-            yield Static("Keys", classes="box-title")
+        with VerticalScroll(classes="box") as box:
+            box.border_title, box.border_subtitle = "keys", "esc goes back"
             yield Static(self._words())
-            yield Static("esc goes back", classes="box-foot")
 
     def _words(self) -> Text:
         words = Text()
         for group, members in keys.groups().items():
             words.append(f"{group}\n", "bold")
             for key in members:
-                words.append(f"  {key.shown:<9}", "bold")
+                words.append(f"  {key.shown:<15}", "bold")
                 words.append(f"{key.help}\n")
         words.append("Glyphs\n", "bold")
         words.append("  " + "   ".join(f"{glyph} {meaning}" for glyph, meaning in GLYPHS) + "\n")
         words.append("Δ is the score minus that of the experiment it was judged by. The line is the best so far.\n")
+        words.rstrip()
         return words

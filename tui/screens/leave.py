@@ -13,7 +13,7 @@ from textual.widgets import Static
 Choice = Literal["detach", "stop", "stop-now"]
 
 CHOICES: tuple[tuple[str, Choice | None, str, str], ...] = (
-    ("d", "detach", "detach", "the engine goes on; `autoresearch` comes back here"),
+    ("d", "detach", "detach", "the engine goes on; `autoresearch` returns to it"),
     ("a", "stop", "stop after this", "this experiment is finished, then the run ends"),
     ("n", "stop-now", "stop now", "this trial is cut; resume runs it again"),
     ("c", None, "cancel", "stay here"),
@@ -36,12 +36,10 @@ class LeaveScreen(ModalScreen[Choice | None]):
         self._at = 0
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="box"):
-            yield Static("Leave the cockpit", classes="box-title")
+        with Vertical(classes="box") as box:
+            box.border_title = "leave the cockpit"
             yield Static(self._choices(), id="choices")
-            yield Static(
-                "nothing is lost either way: `autoresearch resume` goes on where a run stopped", classes="box-foot"
-            )
+            yield Static("nothing is lost: `autoresearch resume` goes on where a run stopped", classes="box-foot")
 
     def _choices(self) -> Text:
         words = Text()

@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.keys import KEYS, SCROLL_LABEL, SELECT_LABEL
+from tui.keys import KEYS
 from tui.widgets.paint import STYLES, Part, Piece, fit, part, strip
 
 
@@ -73,13 +73,6 @@ class KeyBar(Widget, can_focus=False):
         return strip(self, fit(self._parts(), [], width), width)
 
     def _parts(self) -> list[Part]:
-        labels = [
-            (key.shown, key.label, key.rank) for key in KEYS if key.label and not (self._over and key.group == "Run")
-        ]
-        if self._over:
-            labels.append(("q", "leave", 10))
-        elif self._paused:
-            labels[0] = (labels[0][0], "resume", 8)
-        labels[-1:-1] = [SELECT_LABEL, SCROLL_LABEL]
-        labels.sort(key=lambda label: -label[2])
-        return [part(rank, (keys, "accent"), (f" {label}", "dim")) for keys, label, rank in labels]
+        keys = [key for key in KEYS if key.label and not (self._over and key.group == "Run")]
+        labels = {"pause": "resume"} if self._paused else {}
+        return [part(k.rank, (k.shown, "accent"), (f" {labels.get(k.id, k.label)}", "dim")) for k in keys]

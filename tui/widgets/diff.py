@@ -18,11 +18,13 @@ from tui.widgets.lines import LineView
 from tui.widgets.paint import OUTCOMES, Piece
 
 _NOTE_WIDTH = 72
+_ROOMY = 12  # rows from which there is room for more than a line of words above the diff
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 _TOKENS = re.compile(
     r"""(?P<comment>\#.*)|(?P<string>[rbfu]{0,2}(?:\"{3}.*?(?:\"{3}|$)|'{3}.*?(?:'{3}|$)|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?))"""
     r"""|(?P<number>\b\d[\w.]*(?:[eE][+-]?\d+)?\b)|(?P<name>\b[A-Za-z_]\w*\b)"""
 )
+_FILE = "file "
 _ROWS = {"+": "added", "-": "removed", "@": "hunk"}
 
 
@@ -46,8 +48,8 @@ def diff_lines(diff: str) -> Iterator[DiffLine]:
             yield DiffLine("@", None, text.clean(line))
         elif line.startswith(("diff ", "--- ", "+++ ")) and (not in_hunk or line.startswith("diff ")):
             in_hunk = False
-            if not line.startswith("--- "):
-                yield DiffLine("@", None, text.clean(line))
+            if line.startswith("+++ "):
+                yield DiffLine("@", None, _FILE + text.clean(line[4:].split("\t")[0]).removeprefix("b/"))
         elif in_hunk and line[:1] in ("+", "-", " ", ""):
             kind = line[:1] or " "
             yield DiffLine(kind, old if kind == "-" else new, text.clean(line[1:]))
@@ -71,19 +73,22 @@ def coloured(line: str) -> tuple[Piece, ...]:
     return (*pieces, (line[end:], ""))
 
 
-def about(entry: Experiment | Pending) -> Iterator[DiffLine]:
-    """The words above the diff: verdict, description, hypothesis."""
+def about(entry: Experiment | Pending, brief: bool) -> Iterator[DiffLine]:
+    """The words above the diff: verdict, description, hypothesis; `brief`: in one line."""
     if isinstance(entry, Experiment):
         verdict, m = entry.verdict, entry.measurement
-        head = f"{text.GLYPHS.get(verdict.outcome, '?')} {verdict.outcome}: {text.one_line(verdict.reason)}"
-        figures = f"  {text.score(m.value, 6)}  {text.delta(entry.delta, 6)}" if m else ""
-        yield DiffLine(
-            "", None, f"#{entry.number} {head}{figures}  {entry.commit[:7]}", OUTCOMES.get(verdict.outcome, "")
-        )
+        figures = f"{text.score(m.value, 6)}  {text.delta(entry.delta, 6)}  " if m else ""
+        head = f"{text.GLYPHS.get(verdict.outcome, '?')} {verdict.outcome}: {text.one_line(verdict.reason)}  {figures}"
+        style = OUTCOMES.get(verdict.outcome, "")
         words = (entry.description, entry.hypothesis)
     else:
-        yield DiffLine("", None, f"#{entry.number} {text.RUNNING} no verdict yet", "live")
+        head, style = f"{text.RUNNING} no verdict yet  ", "live"
         words = (entry.proposed.description, entry.proposed.hypothesis) if entry.proposed else ("", "")
+    if brief:
+        yield DiffLine("", None, head + text.one_line(words[1]), style)
+        return
+    commit = entry.commit[:7] if isinstance(entry, Experiment) else ""
+    yield DiffLine("", None, f"#{entry.number} {head}{commit}", style)
     for words_style, paragraph in zip(("strong", "dim"), words, strict=True):
         for line in textwrap.wrap(text.one_line(paragraph), _NOTE_WIDTH)[:12]:
             yield DiffLine("", None, line, words_style)
@@ -101,19 +106,21 @@ class DiffView(LineView[DiffLine]):
 
     def show(self, entry: Experiment | Pending | None) -> None:
         """Show another experiment, from its top; the same one stays where it is."""
-        diff = _diff_of(entry)
-        key = (entry.number, diff, isinstance(entry, Experiment), _proposed(entry)) if entry else None
+        diff, brief = _diff_of(entry), self.size.height < _ROOMY
+        key = (entry.number, diff, isinstance(entry, Experiment), _proposed(entry), brief) if entry else None
         if key == self._shown:
             return
         same = (
             self._shown is not None and key is not None and isinstance(self._shown, tuple) and self._shown[0] == key[0]
         )
         self._shown = key
-        lines = [*about(entry), *diff_lines(diff or "")] if entry else []
+        lines = [*about(entry, brief), *diff_lines(diff or "")] if entry else []
         if entry and diff == "":
             lines.append(DiffLine("", None, "the artifact as it was committed; nothing was edited", "dim"))
         self._gutter = max(3, len(str(max((line.number or 0 for line in lines), default=0))))
         self.summary = summarise(lines)
+        if brief and sum(line.text.startswith(_FILE) and line.kind == "@" for line in lines) == 1:
+            lines = [line for line in lines if line.kind != "@" or not line.text.startswith(_FILE)]
         self.put(lines, max((cell_len(line.text) for line in lines), default=0) + self._gutter + 4)
         if not same:
             self.scroll_to(0, 0, animate=False)
@@ -128,7 +135,7 @@ class DiffView(LineView[DiffLine]):
 
 def summarise(lines: Sequence[DiffLine]) -> str:
     """Which files, how many lines came and went."""
-    files = [line.text[4:].removeprefix("b/") for line in lines if line.kind == "@" and line.text.startswith("+++ ")]
+    files = [line.text.removeprefix(_FILE) for line in lines if line.kind == "@" and line.text.startswith(_FILE)]
     added, removed = (sum(line.kind == kind for line in lines) for kind in "+-")
     return f"{', '.join(files)}  +{added} −{removed}" if added or removed else ""
 

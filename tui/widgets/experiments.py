@@ -15,9 +15,11 @@ from core.history import Pending
 from tui import text
 from tui.feed import State
 from tui.standing import activity
-from tui.widgets.paint import OUTCOMES, STYLES, Piece, cell, strip
+from tui.widgets.paint import OUTCOMES, STYLES, Piece, cell, shorten, strip
 
-_WITH_COST = 68  # columns from which memory and seconds are shown
+_WITH_COST = 88  # columns from which memory and seconds are shown
+_WITH_REASON = 60  # columns from which the reason has a column; below, only one that says something is shown
+_PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 
 
 class ExperimentList(ScrollView, can_focus=False):
@@ -127,7 +129,7 @@ class ExperimentList(ScrollView, can_focus=False):
     # --- drawing
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if y == 0:
             return strip(self, self._heading(width), width)
         entry = self._entry(y - 1 + self.scroll_offset.y)
@@ -135,41 +137,46 @@ class ExperimentList(ScrollView, can_focus=False):
             empty = y == 1 and not self._count
             return strip(self, [("  no experiment yet", "dim")] if empty else (), width)
         chosen = "cursor" if entry.number == self.selected else ""
-        pieces = self._finished(entry, width) if isinstance(entry, Experiment) else self._in_flight(entry)
+        pieces = self._finished(entry, width) if isinstance(entry, Experiment) else self._in_flight(entry, width)
         pieces.insert(0, ("›" if chosen else " ", "strong"))
-        return strip(self, pieces, width, chosen)
+        return strip(self, shorten(pieces, width), width, chosen)
 
     def _heading(self, width: int) -> list[Piece]:
+        verdict = f"{'verdict':<11}" if width >= _WITH_REASON else "  "
         cost = f"{'memory':>8} {'time':>7}  " if width >= _WITH_COST else ""
-        heading = f"{'#':>5}  {self._state.metric[:8]:>8} {'Δ':>8}  {'verdict':<11}{cost}description"
-        mark = "" if self.following else "  ▲ . follows again"
+        heading = f"{'#':>5}  {self._state.metric[:8]:>8} {'Δ':>8}  {verdict}{cost}description"
+        mark = "" if self.following else "▲ . live "
         return [(cell(heading, width - len(mark)), "gutter"), (mark, "pausing")]
 
     def _finished(self, e: Experiment, width: int) -> list[Piece]:
         m, outcome = e.measurement, e.verdict.outcome
         style = OUTCOMES.get(outcome, "")
-        reason = text.one_line(e.verdict.reason).split(":")[0]
-        plain = {"keep": "keep", "discard": reason or "discard", "crash": reason or "crash"}.get(outcome, outcome)
+        reason = text.one_line(e.verdict.reason)
         best = "strong" if e.number == self._state.history.incumbent else ""
+        plain = best or ("" if outcome == "keep" else "dim")
         cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {text.clock(m.total_seconds) if m else '':>7}  "
+        told = width >= _WITH_REASON
+        said = "" if told or reason in _PLAIN_REASONS else f"{reason}: "
         return [
             (f"{e.number:>4}  ", "dim"),
-            (cell(text.score(m.value if m else None), 8, "right"), best or ("" if outcome == "keep" else "dim")),
+            (cell(text.score(m.value if m else None), 8, "right"), plain),
             (cell(text.delta(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
             (text.GLYPHS.get(outcome, "?") + " ", style),
-            (cell(plain, 9), "crashed" if outcome == "crash" else "dim"),
+            (cell(reason.split(":")[0] or outcome, 9) if told else "", "crashed" if outcome == "crash" else "dim"),
             (cost if width >= _WITH_COST else "", "dim"),
-            (text.one_line(e.description), best or ("" if outcome == "keep" else "dim")),
+            (said, "crashed" if outcome == "crash" else "dim"),
+            (text.one_line(e.description), plain),
         ]
 
-    def _in_flight(self, p: Pending) -> list[Piece]:
+    def _in_flight(self, p: Pending, width: int) -> list[Piece]:
         still = self._stands_still
         glyph, doing = (text.PAUSED, "held") if still else (text.RUNNING, activity(self._state) or "cut off")
         described = text.one_line(p.proposed.description) if p.proposed else "…"
+        style = "pausing" if still else "live"
         return [
-            (f"{glyph}{p.number:>3}  ", "pausing" if still else "live"),
-            (f"{'…':>8}{'':>9}  ", "dim"),
-            (cell(doing, 11), "pausing" if still else "live"),
-            (f"{'':18}" if self.size.width >= _WITH_COST else "", ""),
+            (f"{glyph}{p.number:>3}  ", style),
+            (cell(f"{doing:>17}", 17) + "  ", style),
+            (" " * (11 if width >= _WITH_REASON else 2), ""),
+            (" " * (18 if width >= _WITH_COST else 0), ""),
             (described, ""),
         ]

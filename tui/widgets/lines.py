@@ -35,7 +35,7 @@ class LineView(ScrollView, Generic[Line], can_focus=False):
         self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
 
     def render_line(self, y: int) -> Strip:
-        width, (x, top) = self.size.width, self.scroll_offset
+        width, (x, top) = self.scrollable_content_region.width, self.scroll_offset
         if top + y >= len(self.content):
             return strip(self, (), width)
         pieces, row_style = self._draw(self.content[top + y])

@@ -66,6 +66,13 @@ def cell(text: str, width: int, align: str = "left") -> str:
     return text + " " * (width - length) if align == "left" else " " * (width - length) + text
 
 
+def shorten(pieces: Sequence[Piece], width: int) -> list[Piece]:
+    """A row whose last piece is cut to what space is left for it, and marked where it was."""
+    *first, (last, style) = pieces
+    space = width - sum(cell_len(text) for text, _ in first)
+    return [*first, (last if cell_len(last) <= space else cell(last, max(0, space)), style)]
+
+
 def strip(widget: Widget, pieces: Iterable[Piece], width: int, row_style: str = "") -> Strip:
     """The pieces as one line of a widget, exactly `width` cells."""
     own = widget.rich_style

@@ -11,9 +11,10 @@ from textual.widget import Widget
 from tui import text
 from tui.feed import State
 from tui.standing import Standing, activity, counts, standing
-from tui.widgets.paint import STYLES, Part, Piece, cell, fit, part, strip
+from tui.widgets.paint import STYLES, Part, Piece, fit, part, shorten, strip
 
 _BAR, _SPARK = 24, 12
+_ROOMY = 100  # columns from which everything about the run stands in the first row
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,19 @@ class StatusStrip(Widget, can_focus=False):
 def tiny(state: State, now: float, width: int) -> list[Piece]:
     """Everything in one row, for a window where nothing else fits."""
     stands = standing(state, now)
-    left = [_standing(stands), part(2, (f"#{state.history.next_number} {activity(state)}", ""))]
-    return fit(left, [_best(state)], width, gap=1)
+    style = _style(stands)
+    best = _best(state)
+    left = [
+        part(10, (stands.glyph, style)),
+        part(3 if best.width else 9, (stands.word, style)),
+        part(2, (f"#{state.history.next_number} {activity(state)}", "")),
+    ]
+    return fit(left, [best], width, gap=1)
 
 
 def head(state: State, now: float, width: int, _: Notice | None) -> list[Piece]:
     """Run, backend, device, agent, state; best, counts, time."""
     h = state.history
-    where = ""
-    if h.run:
-        where = " · ".join(text.one_line(p) for p in (h.run.backend, h.run.device, h.run.agent) if p)
     tally = [
         (f"{h.count(o)}{text.GLYPHS[o]} ", s) for o, s in (("keep", "kept"), ("discard", ""), ("crash", "crashed"))
     ]
@@ -72,7 +76,7 @@ def head(state: State, now: float, width: int, _: Notice | None) -> list[Piece]:
         _standing(standing(state, now)),
         part(7, (text.one_line(state.tag), "strong")),
         part(8, (f"exp {h.next_number if not h.ended else len(h.experiments) - 1}{of}" if h.run else "", "")),
-        part(3, (where, "dim")),
+        part(3, (_where(state) if width >= _ROOMY else "", "dim")),
     ]
     elapsed = text.clock(state.elapsed_seconds(now))
     return fit(left, [_best(state), part(5, *tally), part(6, (elapsed if h.run else "", "dim"))], width)
@@ -95,14 +99,14 @@ def _trial(state: State, width: int) -> list[Part]:
     live = state.live
     assert live is not None
     training = state.history.phase == "training"
-    done, rest = text.bar(live.progress if training else 1.0, _BAR if width >= 100 else 16)
+    done, rest = text.bar(live.progress if training else 1.0, _BAR if width >= _ROOMY else 16)
     eta = f" {text.seconds(live.eta_seconds)} left" if training and live.eta_seconds is not None else ""
     speed, mb = live.tokens_per_second, live.memory_mb
     parts = [
         part(7, (f"step {live.step}" if live.step is not None else "", "")),
         part(6, (done, "accent"), (rest, "track"), (eta, "")),
         part(8, (f"loss {live.loss:.3f}" if live.loss is not None else "", "strong")),
-        part(4, (text.sparkline(live.losses, _SPARK if width >= 100 else 6), "accent")),
+        part(4, (text.sparkline(live.losses, _SPARK if width >= _ROOMY else 6), "accent")),
         part(5, (f"{text.quantity(speed)} tok/s" if speed is not None else "", "")),
         part(3, (text.memory(mb) if mb is not None else "", "")),
     ]
@@ -113,27 +117,40 @@ def _trial(state: State, width: int) -> list[Part]:
 
 def word(state: State, now: float, width: int, notice: Notice | None) -> list[Piece]:
     """The answer to a command, or why the run stands still and what to do, or what is being tried."""
+    right = [part(2, (_where(state) if width < _ROOMY else "", "dim"))]
+    return shorten(fit(_words(state, now, notice), right, width), width)
+
+
+def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
     stands, pending = standing(state, now), state.history.pending
     if notice and notice.stage != "done":
-        return [(cell(notice.words, width), "pausing" if notice.stage == "pending" else "trouble")]
+        return [part(3, (notice.words, "pausing" if notice.stage == "pending" else "trouble"))]
     if notice and (stands.glyph != text.PAUSED or not stands.detail):
-        return [(cell(notice.words, width), "accent")]
+        return [part(3, (notice.words, "accent"))]
     if stands.detail:
-        style = "trouble" if stands.trouble else "pausing" if stands.glyph == text.PAUSED else ""
-        return [(cell(stands.detail, width), style)]
+        return [part(3, (stands.detail, "" if stands.over and not stands.trouble else _style(stands)))]
     if pending and pending.proposed:
-        trying = text.one_line(pending.proposed.description)
-        why = text.one_line(pending.proposed.hypothesis)
-        return [(f"trying #{pending.number}: ", "dim"), (trying, ""), (f" — {why}" if why else "", "dim")]
+        trying = part(3, (f"trying #{pending.number}: ", "dim"), (text.one_line(pending.proposed.description), ""))
+        return [trying, part(1, (text.one_line(pending.proposed.hypothesis), "dim"))]
     refused = state.history.last_refusal
     if pending and refused and refused.number == pending.number:
-        return [(cell(f"refused: {text.one_line(refused.reason)}", width), "dim")]
+        return [part(3, (f"refused: {text.one_line(refused.reason)}", "dim"))]
     return []
 
 
+def _style(stands: Standing) -> str:
+    if stands.trouble:
+        return "trouble"
+    return "dim" if stands.over else "pausing" if stands.glyph == text.PAUSED else "live"
+
+
 def _standing(stands: Standing) -> Part:
-    style = "trouble" if stands.trouble else "pausing" if stands.glyph == text.PAUSED else "live"
-    return part(9, (f"{stands.glyph} {stands.word}", "dim" if stands.glyph == text.ENDED else style))
+    return part(9, (f"{stands.glyph} {stands.word}", _style(stands)))
+
+
+def _where(state: State) -> str:
+    run = state.history.run
+    return " · ".join(text.one_line(p) for p in (run.backend, run.device, run.agent) if p) if run else ""
 
 
 def _best(state: State) -> Part:
