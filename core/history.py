@@ -58,7 +58,7 @@ class History:
     @property
     def best(self) -> Experiment | None:
         """The incumbent as an experiment; None before the baseline is kept."""
-        return None if self.incumbent is None else self.experiments[self.incumbent]
+        return next((e for e in reversed(self.experiments) if e.number == self.incumbent), None)
 
     @property
     def next_number(self) -> int:

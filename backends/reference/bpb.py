@@ -181,9 +181,9 @@ def compare(
     error = float(weighted.std(ddof=1)) / len(weighted) ** 0.5 if len(weighted) > 1 else 0.0
     audit = Audit(float(np.abs(difference).max()), mean, error)
     if not audit.largest <= allowed.largest:
-        raise Rejected(f"audit: nats differ by {audit.largest:.3g} at one position, {allowed.largest:g} allowed")
+        raise Rejected(f"audit: with what follows hidden, one position differs by {audit.largest:.3g} nats")
     if not abs(mean) < half_margin:
-        raise Rejected(f"audit: nats differ by {mean:.3g} in the mean, half the keep margin is {half_margin:.3g}")
+        raise Rejected(f"audit: with what follows hidden, the mean differs by {mean:.3g} nats")
     if not abs(mean) <= max(3 * error, allowed.mean):
-        raise Rejected(f"audit: nats differ by {mean:.3g} in the mean, with a standard error of {error:.2g}")
+        raise Rejected(f"audit: with what follows hidden, the mean differs by {mean:.3g} ± {error:.2g} nats")
     return audit

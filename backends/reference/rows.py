@@ -159,6 +159,7 @@ def build(folder: Path, asked: Mapping[str, Any], sources: list[Source]) -> dict
         "train_row_count": packing.rows,
         "validation_row_count": scored.rows,
         "train_document_count": len(documents.lengths),
+        "train_token_count": int(documents.lengths.sum()),  # before packing, which crops some away
         "validation_document_count": len(held_out.lengths),
         "bos": words.bos,
         "text_fingerprint": corpus.fingerprint(sources),

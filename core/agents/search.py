@@ -23,7 +23,7 @@ from core.experiment import Proposal
 _TRIES = 80  # moves looked at before a proposal is refused
 _BOLD = 20  # tries after which ranges widen and old failures no longer bound them
 _PLAIN = 0.12  # where no single move promises more than this, two go together
-_REMEMBERED = 300  # experiments told to TPE, the latest ones
+_REMEMBERED = 60  # experiments told to TPE, the latest ones
 _STARTUP = 4  # experiments before TPE's densities are used
 
 

@@ -34,15 +34,10 @@ def rms_norm(x: np.ndarray) -> np.ndarray:
 def rotary(x: np.ndarray) -> np.ndarray:
     """x [B, T, H, D]: pair i with i + D/2, turn by position × 10000^(−2i/D)."""
     length, dim = x.shape[1], x.shape[3]
-    half = dim // 2
-    out = np.empty_like(x)
-    for t in range(length):
-        for i in range(half):
-            angle = t * 10_000.0 ** (-2 * i / dim)
-            x1, x2 = x[:, t, :, i], x[:, t, :, i + half]
-            out[:, t, :, i] = x1 * np.cos(angle) + x2 * np.sin(angle)
-            out[:, t, :, i + half] = -x1 * np.sin(angle) + x2 * np.cos(angle)
-    return out
+    angle = np.arange(length)[:, None] * 10_000.0 ** (-2 * np.arange(dim // 2) / dim)  # [T, D/2]
+    cos, sin = np.cos(angle)[:, None, :], np.sin(angle)[:, None, :]  # [T, 1, D/2]
+    x1, x2 = x[..., : dim // 2], x[..., dim // 2 :]
+    return np.concatenate([x1 * cos + x2 * sin, -x1 * sin + x2 * cos], axis=-1)
 
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, window: int) -> np.ndarray:

@@ -153,6 +153,7 @@ def test_no_training_document_comes_back_before_the_others_were_used(prepared: d
     assert len(set(whole)) == len(whole) > 10_000
     record = json.loads((Path(prepared["train_rows"]).parent / "rows.json").read_text())
     assert np.count_nonzero(stored == words.bos) > 0.99 * record["train_document_count"]
+    assert stored.size > 0.93 * record["train_token_count"]  # and little of the text is cropped away
 
 
 def test_no_validation_document_is_trained_on(prepared: dict[str, Any]) -> None:

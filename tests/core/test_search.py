@@ -56,7 +56,7 @@ def run(sequence_length: int | None = LENGTH, direction: str = "min") -> RunStar
 
 
 def after(history: History, proposal: Proposal, value: float | None) -> History:
-    """The history with one more experiment, judged greedily; None is a crash. Details go through JSON, as in a journal."""
+    """The history with one more experiment, judged greedily; None is a crash. Details go through JSON, as journals do."""
     best = history.best.measurement.value if history.best and history.best.measurement else None
     kept = value is not None and (best is None or value < best)
     experiment = Experiment(
@@ -75,7 +75,9 @@ def research(agent: Search, count: int, score: Any, source: str = REFERENCE, len
     history = after(History(run=run(length)), Proposal({}, "baseline", ""), score(source))
     seen, made = {source}, []
     for number in range(1, count + 1):
-        request = Request(number, {"train.py": source}, "", history, "min", lambda edits: edits["train.py"] not in seen)
+        so_far = frozenset(seen)
+        is_new = lambda edits, so_far=so_far: edits["train.py"] not in so_far  # noqa: E731
+        request = Request(number, {"train.py": source}, "", history, "min", is_new)
         proposal = agent.propose(request)
         made.append((request, proposal))
         text = proposal.edits["train.py"]

@@ -194,7 +194,8 @@ def _experiment(
     rec.put(ev.TrialStarted(number, 1, 42, 5000 + number), 0.01)
     if value is None:
         rec.telemetry(number, 7.6, 4.0, until=0.1)
-        (rec.folder / "trials" / f"{number}-1" / "log").open("a").write(TRACEBACK + "\n")
+        with (rec.folder / "trials" / f"{number}-1" / "log").open("a") as log:
+            log.write(TRACEBACK + "\n")
         rec.put(ev.TrialReady(number, 1, 1.9), 1.9)
         rec.put(ev.Crashed(number, 1, "oom" if number % 2 else "nan", TRACEBACK, 4.1), 2.2)
         rec.put(ev.Judged(number, "crash", "oom" if number % 2 else "nan", incumbent, None))

@@ -83,12 +83,12 @@ def logits(model, tokens):
     torch.save(seen, notes)
     return found
 """,
-    "prints without end and writes on every descriptor": """
+    "prints a great deal": """
 _honest_logits = logits
 
 
 def logits(model, tokens):
-    print("val_bpb: 0.1\\n" * 1_000_000)
+    print("val_bpb: 0.1\\n" * 100_000)
     return _honest_logits(model, tokens)
 """,
     "says what it saw": """
