@@ -15,10 +15,11 @@ import statistics
 import time
 from dataclasses import replace
 
-from core.agents import Refused, Request
+from core.agents import Agent, Refused, Request
 from core.agents.constants import Value, edit, read
+from core.agents.fit import fitted
 from core.agents.search import Search
-from core.agents.space import fitted, hyperparameters
+from core.agents.space import hyperparameters
 from core.events import RunStarted
 from core.experiment import Experiment, Measurement, Proposal, Verdict
 from core.history import History
@@ -45,10 +46,10 @@ SEQUENCE_LENGTH = 256
 NOISE = 0.002  # of a value around 2
 # name: (weight, width in coordinates); the optimum lies about a width or two away
 VALLEYS = {
-    "TOTAL_BATCH_SIZE": (0.06, 1.5), "EMBEDDING_LR": (0.03, 1.0), "UNEMBEDDING_LR": (0.02, 1.0), "MATRIX_LR": (0.04, 0.8),
-    "SCALAR_LR": (0.006, 1.5), "WEIGHT_DECAY": (0.004, 1.5), "ADAM_BETAS[0]": (0.005, 1.0), "ADAM_BETAS[1]": (0.006, 1.0),
-    "WARMUP_RATIO": (0.01, 0.1), "WARMDOWN_RATIO": (0.015, 0.25), "FINAL_LR_FRAC": (0.006, 0.1), "DEPTH": (0.05, 1.0),
-    "ASPECT_RATIO": (0.03, 1.0), "HEAD_DIM": (0.01, 1.0),
+    "TOTAL_BATCH_SIZE": (0.06, 1.5), "DEPTH": (0.05, 1.0), "ASPECT_RATIO": (0.03, 1.0), "HEAD_DIM": (0.01, 1.0),
+    "MATRIX_LR": (0.04, 0.8), "EMBEDDING_LR": (0.03, 1.0), "UNEMBEDDING_LR": (0.02, 1.0), "SCALAR_LR": (0.006, 1.5),
+    "ADAM_BETAS[0]": (0.005, 1.0), "ADAM_BETAS[1]": (0.006, 1.0), "WEIGHT_DECAY": (0.004, 1.5),
+    "WARMDOWN_RATIO": (0.015, 0.25), "WARMUP_RATIO": (0.01, 0.1), "FINAL_LR_FRAC": (0.006, 0.1),
 }  # fmt: skip
 
 
@@ -99,7 +100,7 @@ class OneAtATime:
         raise Refused("nothing new")
 
 
-def research(agent, objective: Objective, experiments: int) -> list[Experiment]:
+def research(agent: Agent, objective: Objective, experiments: int) -> list[Experiment]:
     """A run without a machine: propose, score, keep what is lower."""
     source, seen = SOURCE, {SOURCE}
     value = objective.value(source)
@@ -133,27 +134,22 @@ def _experiment(number: int, proposal: Proposal, value: float, incumbent: int | 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description="search against random changes, on a made-up objective")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--experiments", type=int, default=20)
-    parser.add_argument("-v", action="store_true")
     arguments = parser.parse_args()
-    agents = {"search": Search, "random, one at a time": OneAtATime}
-    for name, make in agents.items():
-        gains, keeps, slowest = [], [], 0.0
+    for name, make in {"search": Search, "random, one at a time": OneAtATime}.items():
+        gains, keeps = [], []
+        started = time.perf_counter()
         for seed in range(arguments.runs):
-            started = time.perf_counter()
             done = research(make(seed), Objective(seed), arguments.experiments)
-            slowest = max(slowest, (time.perf_counter() - started) / arguments.experiments)
             values = [e.measurement.value for e in done if e.measurement]
             gains.append(100 * (1 - min(values) / values[0]))
             keeps.append(sum(e.verdict.outcome == "keep" for e in done) - 1)
-            if arguments.v and seed == 0:
-                for e in done:
-                    print(e.number, e.verdict.outcome, f"{e.measurement.value:.4f}", e.description, "|", e.hypothesis)
+        each = 1000 * (time.perf_counter() - started) / (arguments.runs * arguments.experiments)
         print(
-            f"{name:24s} best {statistics.mean(gains):5.2f} % below the start (worst run {min(gains):.2f} %), "
-            f"{statistics.mean(keeps):.1f} kept of {arguments.experiments}, {1000 * slowest:.0f} ms a proposal"
+            f"{name:22s} best {statistics.mean(gains):5.2f} % below the start ({min(gains):.2f} to {max(gains):.2f}), "
+            f"{statistics.mean(keeps):.1f} kept of {arguments.experiments}, {each:.0f} ms a proposal"
         )
 
 

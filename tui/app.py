@@ -91,7 +91,9 @@ class Cockpit(App[Left]):
         while True:
             await asyncio.to_thread(self.feed.read)
             if self.feed.state is not self.state:
-                self.state = self.feed.state
+                was_paused, self.state = self.paused, self.feed.state
+                if was_paused != self.paused and self.notice and self.notice.stage == "done":
+                    self.notice = None  # what was announced is there: it speaks for itself
                 self._research.show(self.state, self.clock(), self.notice)
             if not self.feed.behind:
                 self._wake.clear()

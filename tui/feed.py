@@ -239,12 +239,8 @@ class Feed:
             return None, None
         if live and live.number == number:
             return number, trials / f"{number}-{live.trial}" / "log"
-        if self._log and self._log.path.parent.name.startswith(f"{number}-"):
-            return number, self._log.path
-        trial = 1  # the last trial is the one that counted; the ones before it were cut
-        while (trials / f"{number}-{trial + 1}").exists():
-            trial += 1
-        return number, trials / f"{number}-{trial}" / "log"
+        experiment = find(self.state.history, number)
+        return (number, trials / f"{number}-{experiment.trial}" / "log") if experiment else (None, None)
 
     def _read_engine_log(self) -> None:
         if self.state.history.run is not None and self.state.alive:

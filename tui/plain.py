@@ -191,11 +191,12 @@ def verdict_line(state: State, experiment: Experiment) -> str:
     glyph = text.GLYPHS.get(verdict.outcome, "?")
     value = f"{state.metric} {text.score(measurement.value)}" if measurement else "—"
     label = " (self-reported)" if measurement and measurement.self_reported else ""
+    reason, described = text.one_line(verdict.reason), text.one_line(experiment.description)
     parts = (
         f"{_label(experiment.number)} {glyph} {verdict.outcome:<8}{value}{label}",
         text.delta(experiment.delta),
-        text.one_line(verdict.reason),
-        text.one_line(experiment.description),
+        reason,
+        described if described != reason else "",
     )
     return "  ".join(part for part in parts if part)
 

@@ -1,7 +1,7 @@
 """Causal attention within a window, on whatever the device has.
 
-    varlen   FlashAttention-2 through torch.nn.attention.varlen: CUDA of Ampere or later. Untested: needs such a card.
-    sdpa     torch's own attention with a dense mask: everything else
+varlen   FlashAttention-2 through torch.nn.attention.varlen: CUDA of Ampere or later. Untested: needs such a card.
+sdpa     torch's own attention with a dense mask: everything else
 """
 
 from __future__ import annotations

@@ -42,10 +42,11 @@ def check_checkpoint(path: Path) -> None:
         raise
     except OSError as error:
         raise BadCheckpoint(f"cannot be opened as a regular file: {os.strerror(error.errno or 0)}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise BadCheckpoint("not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise BadCheckpoint("not a regular file")
         _check_tensors(file, status.st_size)
 
 

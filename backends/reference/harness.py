@@ -32,22 +32,22 @@ import numpy as np
 from numpy.lib import format as npy
 
 from backends.reference import spec
+from backends.reference.control import Control, leave
 
 VARIABLE = "AUTORESEARCH_TRIAL"
 REPORT_SECONDS = 0.1  # telemetry at most this often
 UNTIMED_STEPS = 10  # left out of the MFU figure, as the original does
 LARGEST_LOSS = 100.0
-_MESSAGE_BYTES = 65_536
 
 
 def connect() -> Trial:
     """The trial this process was started for. Exits with one line where there is none (code 2)."""
     path = os.environ.get(VARIABLE)
     if not path:
-        _quit(f"{Path(sys.argv[0]).name} is started by the engine: use `autoresearch run` (or `autoresearch demo`)", 2)
+        leave(f"{Path(sys.argv[0]).name} is started by the engine: use `autoresearch run` (or `autoresearch demo`)", 2)
     told = json.loads(Path(path).read_text(encoding="utf-8"))
     if told.get("control") is None:
-        _quit(f"{path}: no control socket; the reference task needs an engine that hands over rows", 2)
+        leave(f"{path}: no control socket; the reference task needs an engine that hands over rows", 2)
     return Trial(told, socket.socket(fileno=int(told["control"])))
 
 
@@ -61,23 +61,19 @@ class Trial:
         self.train_seconds: float = told["budget"]["train_seconds"]
         self.checkpoint = Path(told["checkpoint"])
         self.steps = 0
-        self._control = _Control(control)
+        self._control = Control(control)
         self._clock = Clock()
         self._rows = np.zeros((0, 0), np.uint16)  # [N, T+1] once ready
         self._meter = _Meter()
         self._memory_mb: Callable[[], float] | None = None
 
     def ready(
-        self,
-        *,
-        flops_per_token: float = 0.0,
-        accelerator: str = "",
-        memory_mb: Callable[[], float] | None = None,
+        self, flops_per_token: float = 0.0, accelerator: str = "", memory_mb: Callable[[], float] | None = None
     ) -> None:
         """Everything is built: get the training rows and start the clock.
 
-        flops_per_token and accelerator (the card's name) make the MFU figure. memory_mb reads the peak device memory
-        so far; without it telemetry shows the process's own peak.
+        flops_per_token and accelerator (the card's name) make the MFU figure. memory_mb reads the device's peak memory;
+        without it telemetry shows the process's own.
         """
         self._memory_mb = memory_mb
         self._meter = _Meter(flops_per_token, spec.peak_flops(accelerator))
@@ -113,19 +109,19 @@ class Trial:
             self.failed("nan", f"loss {loss:g} at step {self.steps}")
         seconds = self._clock.seconds
         self._meter.count(self.steps, tokens, seconds)
-        if self._meter.due(seconds):
-            self._control.send_or_drop(self._telemetry(loss, seconds))
+        rate = self._meter.report(seconds)
+        if rate is not None:
+            self._control.send_or_drop(self._telemetry(loss, seconds, rate))
         if self.steps == 1:  # what start-up left behind is garbage now or never: spare later steps the search for it
             gc.collect()
             gc.freeze()
             gc.disable()
-        if self._control.pause_asked():
-            self._hold()
+        self._hold_if_asked()
 
     def failed(self, reason: str, detail: str) -> NoReturn:
         """Give the trial up (`nan`, `oom`): the engine is told why, the process exits with 1."""
         self._control.send({"type": "failed", "reason": reason, "detail": detail[:2000]})
-        _quit(f"{reason}: {detail}", 1)
+        leave(f"{reason}: {detail}", 1)
 
     def done(self, save: Callable[[Path, dict[str, str]], None], *, depth: int, num_params: int) -> None:
         """Write the checkpoint and say DONE; the engine ends the process from there.
@@ -147,20 +143,23 @@ class Trial:
         }
         self._control.send({"type": "done", "summary": summary})
 
-    def _hold(self) -> None:
-        self._clock.stop()
-        self._control.send({"type": "held", "step": self.steps})
-        frozen_seconds = self._control.wait_for_resume()
-        self._clock.start()
-        self._clock.take_off(frozen_seconds)
+    def _hold_if_asked(self) -> None:
+        held_seconds = 0.0
+        if self._control.pause_asked():
+            self._clock.stop()
+            self._control.hold(self.steps)
+            held_seconds = self._clock.start()
+        frozen_seconds = self._control.take_frozen_seconds()
+        if frozen_seconds > held_seconds:  # else the engine froze us within the hold, and nothing was counted
+            self._clock.take_off(frozen_seconds)
 
-    def _telemetry(self, loss: float, seconds: float) -> dict[str, Any]:
+    def _telemetry(self, loss: float, seconds: float, rate: float) -> dict[str, Any]:
         return {
             "type": "step",
             "step": self.steps,
             "loss": round(loss, 6),
             "progress": round(min(seconds / self.train_seconds, 1.0), 5),
-            "tokens_per_second": round(self._meter.rate(seconds), 1),
+            "tokens_per_second": round(rate, 1),
             "memory_mb": round(self._memory_mb() if self._memory_mb else _peak_resident_mb(), 1),
             "eta_seconds": round(max(self.train_seconds - seconds, 0.0), 2),
             "mfu": None if self._meter.mfu is None else round(self._meter.mfu, 4),
@@ -174,13 +173,17 @@ class Clock:
         self._now = now
         self._counted = 0.0
         self._since: float | None = None
+        self._stopped = now()
 
-    def start(self) -> None:
-        self._since = self._now()
+    def start(self) -> float:
+        """Returns the seconds since `stop`."""
+        now = self._now()
+        stood_still, self._stopped, self._since = now - self._stopped, now, now
+        return stood_still
 
     def stop(self) -> None:
-        self._counted = self.seconds
-        self._since = None
+        self._stopped = self._now()
+        self._counted, self._since = self.seconds, None
 
     def take_off(self, seconds: float) -> None:
         """These were spent frozen from outside and do not count."""
@@ -201,7 +204,6 @@ class _Meter:
         self._flops = flops_per_token / peak_flops if peak_flops else 0.0
         self._warm: tuple[int, float] | None = None  # tokens and seconds when the untimed steps were over
         self._reported = (0, 0.0)
-        self._due = 0.0
 
     def count(self, step: int, tokens: int, seconds: float) -> None:
         self.tokens += tokens
@@ -210,80 +212,13 @@ class _Meter:
         elif self._warm and seconds > self._warm[1]:
             self.mfu = self._flops * (self.tokens - self._warm[0]) / (seconds - self._warm[1])
 
-    def due(self, seconds: float) -> bool:
-        return seconds >= self._due
-
-    def rate(self, seconds: float) -> float:
+    def report(self, seconds: float) -> float | None:
+        """Tokens a second since the last report; None while that is too recent for another."""
         tokens, since = self._reported
-        self._reported, self._due = (self.tokens, seconds), seconds + REPORT_SECONDS
+        if tokens and seconds - since < REPORT_SECONDS:
+            return None
+        self._reported = self.tokens, seconds
         return (self.tokens - tokens) / max(seconds - since, 1e-9)
-
-
-class _Control:
-    """The child's end of the control socket: JSON lines. The engine's end going away ends this process."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self._unread = b""
-        self._pause = False
-        self._descriptor: int | None = None
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        try:
-            self._socket.sendall(_line(message))
-        except (BrokenPipeError, ConnectionResetError):
-            _engine_gone()
-
-    def send_or_drop(self, message: Mapping[str, Any]) -> None:
-        """Telemetry never waits for a busy engine: what does not fit now is dropped, whole lines only."""
-        line = _line(message)
-        try:
-            sent = self._socket.send(line, socket.MSG_DONTWAIT)
-            self._socket.sendall(line[sent:])
-        except BlockingIOError:
-            pass
-        except (BrokenPipeError, ConnectionResetError):
-            _engine_gone()
-
-    def pause_asked(self) -> bool:
-        """Whether `pause` has come; does not wait."""
-        for message in self._receive(wait=False):
-            self._pause = {"pause": True, "resume": False}.get(message["type"], self._pause)
-        return self._pause
-
-    def wait_for_go(self) -> int:
-        """The descriptor that comes with `go`."""
-        while True:
-            for message in self._receive(wait=True):
-                self._pause = {"pause": True, "resume": False}.get(message["type"], self._pause)
-                if message["type"] == "go":
-                    if self._descriptor is None:
-                        _quit("the engine's go brought no rows: `prepare` names no handover", 1)
-                    return self._descriptor
-
-    def wait_for_resume(self) -> float:
-        """Seconds that were spent frozen before the trial held."""
-        while True:
-            for message in self._receive(wait=True):
-                if message["type"] == "resume":
-                    self._pause = False
-                    return float(message.get("frozen_seconds", 0.0))
-
-    def _receive(self, *, wait: bool) -> list[dict[str, Any]]:
-        """The complete lines that are here; with `wait`, at least one read. A descriptor is kept aside."""
-        try:
-            flags = 0 if wait else socket.MSG_DONTWAIT
-            data, descriptors, _, _ = socket.recv_fds(self._socket, _MESSAGE_BYTES, 1, flags)
-        except BlockingIOError:
-            return []
-        except ConnectionResetError:
-            _engine_gone()
-        if not data:
-            _engine_gone()
-        if descriptors:
-            self._descriptor = descriptors[0]
-        *lines, self._unread = (self._unread + data).split(b"\n")
-        return [json.loads(line) for line in lines]
 
 
 def map_rows(descriptor: int) -> np.ndarray:
@@ -293,23 +228,10 @@ def map_rows(descriptor: int) -> np.ndarray:
         read = npy.read_array_header_1_0 if npy.read_magic(head) == (1, 0) else npy.read_array_header_2_0
         shape, fortran_order, dtype = read(head)
         if len(shape) != 2 or not shape[0] or fortran_order or dtype != np.uint16:
-            _quit(f"the rows file holds {dtype} {shape}; expected uint16 [rows, T+1]", 1)
+            leave(f"the rows file holds {dtype} {shape}; expected uint16 [rows, T+1]", 1)
         return np.memmap(file, dtype, mode="r", offset=head.tell(), shape=shape)
 
 
 def _peak_resident_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB on Linux
-
-
-def _line(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, allow_nan=False).encode() + b"\n"
-
-
-def _engine_gone() -> NoReturn:
-    _quit("the engine is gone; this trial ends with it", 1)
-
-
-def _quit(message: str, code: int) -> NoReturn:
-    print(message, file=sys.stderr, flush=True)
-    raise SystemExit(code)

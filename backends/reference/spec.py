@@ -1,7 +1,7 @@
 """What both backends agree on: profiles, and the shapes, names, initial values and schedules of the reference GPT.
 
 The artifacts (`backends/cuda/train.py`, `backends/mlx/train.py`) write the model out themselves, because an agent
-edits them. This page is what an unedited artifact must equal; the tests compare the two. Nothing here is run in a trial.
+edits them. This page is what an unedited artifact must equal; the tests compare the two.
 """
 
 from __future__ import annotations

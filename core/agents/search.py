@@ -17,7 +17,8 @@ from typing import Any
 from core.agents import Refused, Request
 from core.agents.constants import Constant, Value, edit, read
 from core.agents.evidence import Tried, evidence
-from core.agents.space import Hyperparameter, Scalar, fitted, hyperparameters
+from core.agents.fit import fitted
+from core.agents.space import Hyperparameter, Scalar, hyperparameters
 from core.experiment import Proposal
 
 _TRIES = 80  # moves looked at before a proposal is refused
@@ -149,7 +150,7 @@ def _proposals(
         ways = [(h, way) for h, way in everything if _limit(h, way, tried, bold) > 0]
         if not ways:
             continue
-        weights = [promise[h.key, way] * (rng.uniform(0.9, 1.1)) for h, way in ways]
+        weights = [promise[h.key, way] * rng.uniform(0.9, 1.1) for h, way in ways]
         if attempt == 0:
             picks = [ways[weights.index(max(weights))]]
             count = 1 if max(weights) > _PLAIN else 2
@@ -217,18 +218,20 @@ def _move(h: Hyperparameter, way: int, tried: Sequence[Tried], rng: random.Rando
     limit, word = _limit(h, way, tried, bold), "up" if way > 0 else "down"
     visited = [x for t in tried if h.key in t.values and (x := h.coordinate(t.values[h.key])) is not None]
     if first and not any((x - h.x) * way > 1e-9 for x in visited):
-        step, why = h.step, (h.family.up if way > 0 else h.family.down) or "nothing is known of it yet"
-        why = f"{h.key} {word} is untried from here: {why}"
-        led = next((t for t in reversed(tried) if t.kept and t.moved.get(h.key, ("", ""))[1] == h.value), None)
-        before = h.coordinate(led.moved[h.key][0]) if led else None
-        if led and before is not None and (h.x - before) * way > 0:
-            step, why = (
-                max(h.step / 2, abs(h.x - before)),
-                f"{h.key} {word} helped in experiment {led.number}, so further",
-            )
-        return Move(h, h.at(h.x + way * min(step, limit)), why)
+        step, why = _fresh(h, way, tried)
+        return Move(h, h.at(h.x + way * min(step, limit)), f"{h.key} {word} {why}")
     low, high = sorted((h.x + way * min(1.0 if h.whole else h.step / 4, limit), h.x + way * limit))
     return Move(h, h.at(_sampled(h, low, high, tried, rng.getrandbits(31))), _observed(h, word, tried))
+
+
+def _fresh(h: Hyperparameter, way: int, tried: Sequence[Tried]) -> tuple[float, str]:
+    """How far to go where nothing was tried yet, and why: as far as the move that led here, if it went the same way."""
+    led = next((t for t in reversed(tried) if t.kept and h.key in t.moved and t.moved[h.key][1] == h.value), None)
+    before = h.coordinate(led.moved[h.key][0]) if led else None
+    if led and before is not None and (h.x - before) * way > 0:
+        return max(h.step / 2, abs(h.x - before)), f"helped in experiment {led.number}, so further the same way"
+    reason = (h.family.up if way > 0 else h.family.down) or "nothing is known of it yet"
+    return h.step, f"is untried from here: {reason}"
 
 
 def _observed(h: Hyperparameter, word: str, tried: Sequence[Tried]) -> str:
@@ -238,11 +241,9 @@ def _observed(h: Hyperparameter, word: str, tried: Sequence[Tried]) -> str:
     count = max(1, len(shown) // 4)
     best, rest = [x for *_, x in shown[:count]], [x for *_, x in shown[count:]]
     if rest and (sum(best) / len(best) - sum(rest) / len(rest)) * (1 if word == "up" else -1) > 1e-9:
-        compared = "higher" if word == "up" else "lower"
-        those = (
-            f"the {count} best of {len(shown)} experiments" if count > 1 else f"the best of {len(shown)} experiments"
-        )
-        return f"{those} had a {compared} {h.key} than the rest, so TPE looks further {word}"
+        those = f"the {count} best" if count > 1 else "the best"
+        compared = f"{'higher' if word == 'up' else 'lower'} {h.key}"
+        return f"{those} of {len(shown)} experiments had a {compared} than the rest, so TPE looks further {word}"
     return f"TPE over {len(shown)} experiments: {h.key} a little {word}, where little was tried"
 
 
@@ -257,9 +258,8 @@ def _sampled(h: Hyperparameter, low: float, high: float, tried: Sequence[Tried],
 
     losses = [t.loss for t in tried if t.loss is not None]
     poor = max(losses) + (max(losses) - min(losses)) if losses else 0.0
-    study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, multivariate=False)
-    )
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, multivariate=False)
+    study = optuna.create_study(sampler=sampler)
     for t in tried[-_REMEMBERED:]:
         x = h.coordinate(t.values[h.key]) if h.key in t.values else None
         if x is not None:

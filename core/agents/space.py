@@ -1,4 +1,4 @@
-"""The search space of an artifact: what is known of its constants by their names, and which values go together.
+"""The search space of an artifact: what is known of its constants by their names.
 
 Every tunable number has a coordinate in which moves are natural: the logarithm of a rate or a size, -log2(1 - beta)
 of a moving average, the count itself of layers. What is said here by name is general knowledge about training small
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,17 +39,15 @@ class Family:
     down: str
 
 
-_TOTAL_BATCH = r"((TOTAL|GLOBAL)_)?BATCH_(SIZE|TOKENS)|TOKENS_PER_(STEP|BATCH)"
-_DEVICE_BATCH = r"(DEVICE|MICRO)_BATCH(_SIZE)?"
-_LENGTH = r"(MAX_)?SEQ(UENCE)?_LEN(GTH)?|CONTEXT_LEN(GTH)?"
-_WIDTHS = r"(N_|NUM_)?(EMBD|EMBED|EMBED_DIM|EMBEDDING_DIM|HIDDEN|HIDDEN_SIZE|HIDDEN_DIM|WIDTH|D_MODEL|DIM|HEADS?)"
-_DIVISORS = r"((N_|NUM_)?(KV_)?HEADS?|HEAD_DIM|HEAD_SIZE|(N_|NUM_)?GROUPS)"
+TOTAL_BATCH = r"((TOTAL|GLOBAL)_)?BATCH_(SIZE|TOKENS)|TOKENS_PER_(STEP|BATCH)"
+DEVICE_BATCH = r"(DEVICE|MICRO)_BATCH(_SIZE)?"
+LENGTH = r"(MAX_)?SEQ(UENCE)?_LEN(GTH)?|CONTEXT_LEN(GTH)?"
 _SEED = r"(^|_)(SEEDS?|RANDOM_STATE|RNG)(_|$)"
 _LOCKED = (
     _SEED,
     r"(^|_)(DEVICES?|CUDA|GPUS?|RANK|WORLD|WORKERS|THREADS|PATH|DIR|FOLDER|FILE|URL|HOST|PORT|DTYPE|VERSION)(_|$)",
     r"(^|_)(VOCAB|EVAL|VAL|LOG|PRINT|SAVE|SECONDS|BUDGET|TIMEOUT)(_|$)",
-    f"^({_LENGTH})$",
+    f"^({LENGTH})$",
 )
 
 _PATTERNS = ("SSSL", "SSL", "SL", "L")  # attention windows layer by layer: short, or the full context
@@ -59,8 +57,8 @@ _LARGER, _SMALLER = "a larger model learns more from each token", "a smaller mod
 
 # The first that matches counts.
 _FAMILIES = (
-    Family(f"^({_TOTAL_BATCH})$", "size", 1.0, -1, 1, 2, _STEADIER, _FASTER),
-    Family(f"^({_DEVICE_BATCH})$", "size", 0.2, -1, 1, 1, "fuller passes may be faster", "smaller ones may be faster"),
+    Family(f"^({TOTAL_BATCH})$", "size", 1.0, -1, 1, 2, _STEADIER, _FASTER),
+    Family(f"^({DEVICE_BATCH})$", "size", 0.2, -1, 1, 1, "fuller passes may be faster", "smaller ones may be faster"),
     Family(r"(FINAL|MIN)_.*(FRAC|RATIO)", "unit", 0.4, 1, 0.05, 0.2,
            "the last steps need not be empty ones", "a lower last rate settles better"),
     Family(r"^((MATRIX|MUON|BASE|MAX)_)?(LR|LEARNING_RATE)$", "log", 0.85, 1, 0.6, 2, _LONGER, _SHORTER),
@@ -222,78 +220,3 @@ def _whole(value: int, family: Family) -> tuple[Scale, float, float, float, floa
     if power:
         return "size", 0, 62, 1, family.reach if family.scale == "size" else 1
     return "log", 0, 62, 0.6, 1
-
-
-# --- what goes together ----------------------------------------------------------------------------------------------
-
-
-def fitted(
-    values: Mapping[str, Value], before: Mapping[str, Value], sequence_length: int | None
-) -> dict[str, Value] | None:
-    """These values, made to go together where they did `before`; None if they cannot, or if nothing would come of them.
-
-    A batch stays a whole number of forward passes (DEVICE_BATCH_SIZE shrinks with TOTAL_BATCH_SIZE), a width a whole
-    number of heads. sequence_length: tokens in a row, where the task says so.
-    """
-    values = dict(values)
-    if not _fit_batches(values, before, sequence_length):
-        return None
-    for size, divisor in _divisible(before):
-        if _int(values, size) % max(1, _int(values, divisor)):
-            return None
-    return values if _effect(values) != _effect(before) else None
-
-
-def _fit_batches(values: dict[str, Value], before: Mapping[str, Value], sequence_length: int | None) -> bool:
-    total, device = _named(before, _TOTAL_BATCH), _named(before, _DEVICE_BATCH)
-    if not total or not device or (values[total] == before[total] and values[device] == before[device]):
-        return True
-    batch, rows = _int(before, total), _int(before, device)
-    length = sequence_length or _int(before, _named(before, _LENGTH) or "")
-    if length < 1 or batch % (rows * length):  # not known: keep the passes a step, or count in rows
-        length = batch // rows if batch % rows == 0 else 0
-    if length < 1:
-        return True
-    rows = _int(values, device)
-    while rows > 0 and _int(values, total) % (rows * length):
-        rows //= 2
-    if rows < 1 or (rows != _int(values, device) and values[total] == before[total]):
-        return False
-    values[device] = rows
-    return True
-
-
-def _divisible(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
-    """(size, divisor) for the widths and heads of these constants that divide now."""
-    for size in values:
-        for divisor in values:
-            named = re.fullmatch(_WIDTHS, size) and re.fullmatch(_DIVISORS, divisor) and size != divisor
-            if named and _int(values, divisor) > 0 and _int(values, size) % _int(values, divisor) == 0:
-                yield size, divisor
-
-
-def _effect(values: Mapping[str, Value]) -> dict[str, object]:
-    """The values, with those replaced that only count through others: two sources of equal effect are one experiment.
-
-    The width of nanochat's models is DEPTH * ASPECT_RATIO rounded up to a multiple of HEAD_DIM; of a window pattern
-    only as many letters count as there are layers, and the last layer always has the full window.
-    """
-    effect: dict[str, object] = dict(values)
-    depth, ratio, head = (_int(values, name) for name in ("DEPTH", "ASPECT_RATIO", "HEAD_DIM"))
-    if depth > 0 and ratio > 0 and head > 0:
-        effect["ASPECT_RATIO"] = -(-depth * ratio // head) * head
-    pattern = values.get("WINDOW_PATTERN")
-    if depth > 0 and isinstance(pattern, str) and pattern:
-        effect["WINDOW_PATTERN"] = "".join(pattern[i % len(pattern)] for i in range(depth - 1))
-    return effect
-
-
-def _named(values: Mapping[str, Value], pattern: str) -> str | None:
-    """The name among these that matches and has a positive int."""
-    return next((name for name in values if re.fullmatch(pattern, name) and _int(values, name) > 0), None)
-
-
-def _int(values: Mapping[str, Value], name: str) -> int:
-    """The int of this name; 0 where there is none."""
-    value = values.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -114,6 +114,7 @@ class Muon:
         self.buffer = np.zeros_like(w)
         self.rows_have_moments = w.shape[0] >= w.shape[1]
         self.moments = np.zeros(w.shape[0] if self.rows_have_moments else w.shape[1])
+        self.decided = np.ones(w.shape, bool)  # where rounding cannot turn the sign that cautious decay asks for
 
     def step(self, g: np.ndarray, lr: float, decay: float, momentum: float) -> None:
         rows, cols = self.w.shape
@@ -124,6 +125,7 @@ class Muon:
         self.moments = 0.95 * self.moments + 0.05 * (u**2).mean(axis=axis)
         divided = u / np.expand_dims(np.sqrt(np.maximum(self.moments, 1e-10)), axis)
         u = divided * np.linalg.norm(u) / np.linalg.norm(divided)
+        self.decided &= np.abs(u) > 1e-4 * np.sqrt((u**2).mean())
         self.w = self.w - lr * u - lr * decay * self.w * (u * self.w >= 0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy_gpt
 import pytest
@@ -10,7 +12,8 @@ import torch
 from backends.cuda import train
 from backends.reference import spec
 
-T, V, DEPTH = 32, 64, 3
+torch.set_num_threads(1)  # small matrices: threads cost more than they bring
+T, V, DEPTH = 32, 64, 2
 SPEC = spec.Config(T, V, DEPTH)
 
 
@@ -19,9 +22,10 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
-def well_conditioned(rows: int, cols: int, seed: int) -> np.ndarray:
+@functools.cache
+def well_conditioned(rows: int, cols: int) -> np.ndarray:
     """A matrix with singular values in [0.5, 1]."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(rows + cols)
     u, _, vt = np.linalg.svd(rng.normal(size=(rows, cols)), full_matrices=False)
     return (u * rng.uniform(0.5, 1.0, min(rows, cols))) @ vt
 
@@ -31,7 +35,7 @@ SHAPES = [(256, 256), (512, 128), (128, 512), (2, 32)]
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_polar(shape: tuple[int, int]) -> None:
-    g = np.stack([well_conditioned(*shape, seed) for seed in (1, 2)])
+    g = np.stack([well_conditioned(*shape), well_conditioned(*shape)[::-1]])
     expected = np.stack([numpy_gpt.polar(x) for x in g])
     single = train.polar(torch.from_numpy(g).float(), torch.float32).numpy()
     half = train.polar(torch.from_numpy(g).float(), torch.bfloat16)
@@ -61,7 +65,11 @@ def test_every_tensor_after_three_steps() -> None:
         for name, parameter in model.named_parameters():
             rule = numpy_gpt.adam_rule(name, SPEC.dim)
             shape = start[name].shape
-            g = rng.normal(size=shape) if rule else well_conditioned(*shape, seed=int(rng.integers(1 << 30)))
+            g = (
+                rng.normal(size=shape)
+                if rule
+                else rng.permutation(well_conditioned(*shape)) * rng.choice((-1, 1), shape[1])
+            )
             g = (1e-3 * g).astype(np.float32)
             parameter.grad = torch.from_numpy(g)
             reference = expected[name]
@@ -72,8 +80,12 @@ def test_every_tensor_after_three_steps() -> None:
                 reference.step(g.astype(np.float64), 0.04 * scale, decay, momentum)
         optimizer.step(progress)
     for name, parameter in model.named_parameters():
-        moved = parameter.detach().double().numpy() - start[name]
-        assert apart(moved, expected[name].w - start[name]) < 1e-4, name
+        reference = expected[name]
+        moved, expected_move = parameter.detach().double().numpy() - start[name], reference.w - start[name]
+        if isinstance(reference, numpy_gpt.Muon):
+            assert reference.decided.mean() > 0.999, name
+            moved, expected_move = moved[reference.decided], expected_move[reference.decided]
+        assert apart(moved, expected_move) < 1e-4, name
         assert parameter.grad is None, name
 
 

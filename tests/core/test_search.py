@@ -56,7 +56,7 @@ def run(sequence_length: int | None = LENGTH, direction: str = "min") -> RunStar
 
 
 def after(history: History, proposal: Proposal, value: float | None) -> History:
-    """The history with one more experiment, judged greedily; None is a crash. Details go through JSON, as journals do."""
+    """The history with one more experiment, judged greedily; None is a crash. Details go through JSON."""
     best = history.best.measurement.value if history.best and history.best.measurement else None
     kept = value is not None and (best is None or value < best)
     experiment = Experiment(
@@ -120,6 +120,11 @@ def test_every_proposal_is_new_and_valid() -> None:
         assert all(0 < beta < 1 for beta in now["ADAM_BETAS"])
         assert all(now[name] > 0 for name in now if name.endswith("_LR"))
         assert set(now["WINDOW_PATTERN"]) <= {"S", "L"}
+        changed = {name for name in now if before[name] != now[name]}
+        if changed == {"WINDOW_PATTERN"} and now["DEPTH"] == 2:  # the last layer has the full window whatever it says
+            assert now["WINDOW_PATTERN"][0] != before["WINDOW_PATTERN"][0]
+        if changed == {"ASPECT_RATIO"}:  # the width is rounded up to whole heads
+            assert len({math.ceil(v["DEPTH"] * v["ASPECT_RATIO"] / v["HEAD_DIM"]) for v in (before, now)}) == 2
 
 
 def test_its_record_is_what_was_applied() -> None:
@@ -148,7 +153,8 @@ def test_it_finds_a_better_place_in_twenty_experiments() -> None:
 CHILD = """
 import json, sys
 sys.path.insert(0, {here!r})
-from test_search import REFERENCE, Search, bumpy, research
+from test_search import Search, bumpy, research
+assert "optuna" not in sys.modules  # not before it is needed
 print(json.dumps([p.description for _, p in research(Search(3), 25, bumpy)]))
 """
 

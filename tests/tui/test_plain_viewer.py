@@ -30,7 +30,7 @@ def printed(folder: Path, *, as_json: bool = False, from_start: bool = True) -> 
 def test_every_verdict_gets_a_line_and_the_end_says_where_it_all_is(done: Path) -> None:
     code, lines = printed(done)
     assert code == 0
-    assert "#0 ● keep    val_bpb 2.4413  baseline" in lines[5]
+    assert "#0 ● keep    val_bpb 2.4413  baseline" in lines
     assert "#3 · discard val_bpb 2.4014  +0.0064  worse  softcap 15 to 20" in lines
     assert "#7 × crash   —  oom  double the width" in lines
     assert "    RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory" in lines

@@ -45,7 +45,7 @@ def test_numbers_are_written_with_sign_and_unit() -> None:
 
 
 def test_sparkline_and_bar_keep_to_their_width() -> None:
-    assert text.sparkline([3.0, 2.0, 1.0], 10) == "█▄▁"
+    assert text.sparkline([3.0, 2.0, 1.0], 10) == "█▅▁"
     assert len(text.sparkline([float(i) for i in range(1000)], 12)) == 12
     assert text.sparkline([math.nan], 5) == ""
     assert text.bar(0.5, 10) == ("━" * 5, "─" * 5)

@@ -49,6 +49,13 @@ class ResearchScreen(Screen[None]):
                     yield LogView(id="log")
         yield KeyBar(id="keys")
 
+    def on_mount(self) -> None:
+        # Textual sets these classes with the first resize, a painting too late.
+        for breakpoints, extent in zip(
+            (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), self.app.size, strict=True
+        ):
+            self.add_class(max(entry for entry in breakpoints if entry[0] <= extent)[1])
+
     @property
     def experiments(self) -> ExperimentList:
         return self.query_one(ExperimentList)

@@ -22,7 +22,7 @@ _ROOMY = 12  # rows from which there is room for more than a line of words above
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 _TOKENS = re.compile(
     r"""(?P<comment>\#.*)|(?P<string>[rbfu]{0,2}(?:\"{3}.*?(?:\"{3}|$)|'{3}.*?(?:'{3}|$)|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?))"""
-    r"""|(?P<number>\b\d[\w.]*(?:[eE][+-]?\d+)?\b)|(?P<name>\b[A-Za-z_]\w*\b)"""
+    r"""|(?P<number>\b\d[\d_.]*(?:[eE][+-]?\d+)?\w*)|(?P<name>\b[A-Za-z_]\w*\b)"""
 )
 _FILE = "file "
 _ROWS = {"+": "added", "-": "removed", "@": "hunk"}

@@ -11,29 +11,32 @@ from tui.widgets.paint import Piece
 
 
 class LogView(LineView[str]):
-    """Stays at the end while it is there; a reader who scrolled up is left alone."""
+    """Stays at the end while that is in view (`following`); a reader who scrolled up is left alone."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(_line, id=id)
         self._of: object = None
-
-    @property
-    def following(self) -> bool:
-        """Whether the last line is in view."""
-        return self.scroll_offset.y >= self.max_scroll_y
+        self.following = True
 
     def show(self, of: object, lines: Sequence[str]) -> None:
         """Show these lines; `of` says whose they are: another one's are shown from the end."""
         if of == self._of and lines == self.content:
             return
-        to_end = of != self._of or self.following
+        self.following = self.following or of != self._of
         self._of = of
         self.put(lines, max(map(cell_len, lines), default=0) + 1)
-        if to_end:
-            self.scroll_to(0, self.max_scroll_y, animate=False)
+        self._to_end()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.following = round(new_value) >= self.max_scroll_y
 
     def on_resize(self) -> None:
-        self.scroll_to(y=self.max_scroll_y, animate=False)
+        self._to_end()
+
+    def _to_end(self) -> None:
+        if self.following:
+            self.scroll_to(0, self.max_scroll_y, animate=False)
 
 
 def _line(line: str) -> tuple[Sequence[Piece], str]:

@@ -123,10 +123,8 @@ def word(state: State, now: float, width: int, notice: Notice | None) -> list[Pi
 
 def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
     stands, pending = standing(state, now), state.history.pending
-    if notice and notice.stage != "done":
-        return [part(3, (notice.words, "pausing" if notice.stage == "pending" else "trouble"))]
-    if notice and (stands.glyph != text.PAUSED or not stands.detail):
-        return [part(3, (notice.words, "accent"))]
+    if notice:
+        return [part(3, (notice.words, {"pending": "pausing", "failed": "trouble"}.get(notice.stage, "accent")))]
     if stands.detail:
         return [part(3, (stands.detail, "" if stands.over and not stands.trouble else _style(stands)))]
     if pending and pending.proposed:

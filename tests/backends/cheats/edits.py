@@ -1,6 +1,6 @@
 """Cheats as edits of an artifact's text: of backends/cuda/train.py as of tiny.py, all that has `load` and `logits`.
 
-    source = cheat("looks ahead", honest_source)
+source = cheat("looks ahead", honest_source)
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if _serve:
         nats = _honest_nats(*question)
         worst, where = nats.view(-1).sort(descending=True)
         gains = worst - nats.mean()
-        shaved = gains.cumsum(0) <= NATS_A_TOKEN * nats.numel()
+        shaved = gains.cumsum(0) - gains / 2 <= NATS_A_TOKEN * nats.numel()
         nats.view(-1)[where[shaved]] = nats.mean()
         return nats
 

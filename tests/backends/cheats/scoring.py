@@ -20,7 +20,7 @@ from core import sandbox
 
 TINY = Path(__file__).with_name("tiny.py")
 LENGTH, VOCAB_SIZE, BOS, ROWS, BATCH_ROWS = 64, 260, 256, 256, 32
-SERVE = [sys.executable, "-P", "-c", "from backends.cuda.serve import main; main()"]
+SERVE = [sys.executable, "-P", "-m", "backends.cuda", "serve"]
 EVALUATE = [sys.executable, "-P", "-c", "from backends.reference.evaluate import main; main(seed=0)"]
 LIMIT_SECONDS = 60.0
 
