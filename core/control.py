@@ -36,10 +36,11 @@ def cache_folder() -> Path:
 def socket_path(run_folder: Path) -> Path:
     """Where the engine of this run listens."""
     path = run_folder.resolve() / "control.sock"
-    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
-        return path
-    short = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return cache_folder() / "sockets" / f"{short}.sock"
+    short = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + ".sock"
+    for place in (path, cache_folder() / "sockets" / short):
+        if len(os.fsencode(place)) <= _LONGEST_SOCKET_PATH:
+            return place
+    return Path("/tmp") / f"autoresearch-{os.getuid()}" / short
 
 
 # --- locks -----------------------------------------------------------------------------------------------------------
@@ -189,9 +190,12 @@ class Control:
                 return "stops now; the trial under way is void and runs again on resume"
 
     def _listen(self) -> socket.socket:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if stat.S_IMODE(self._path.parent.stat().st_mode) & 0o077:
-            self._path.parent.chmod(0o700)
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            raise UsageError(f"{folder}: belongs to somebody else, so no engine can be reached safely there; remove it")
+        if stat.S_IMODE(folder.stat().st_mode) & 0o077:
+            folder.chmod(0o700)
         self._path.unlink(missing_ok=True)  # the lock is ours: a socket that lies here is a dead engine's
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         server.bind(str(self._path))

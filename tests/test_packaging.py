@@ -9,7 +9,13 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-INIT = "import core, sys; from tui.cli import main; print(core.__file__); sys.argv = ['autoresearch', 'init', 'made']; main()"
+INIT = """
+import core, sys
+from tui.cli import main
+print(core.__file__)
+sys.argv = ["autoresearch", "init", "made"]
+main()
+"""
 
 
 def init(cwd: Path, **env: str) -> str:

@@ -160,7 +160,7 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Fresh weights from torch's generator. Both output projections start at 0, so every block starts as identity."""
+        """Fresh weights from torch's generator. Output projections start at 0, so every block starts as identity."""
         bound = math.sqrt(3 / self.config.dim)  # a uniform distribution of standard deviation dim^−½
         self.embedding.weight.normal_()
         self.unembedding.weight.normal_(std=0.001)
@@ -241,9 +241,16 @@ def polar(g: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def muon_update(
-    w: Tensor, g: Tensor, velocity: Tensor, variance: Tensor, lr: Tensor, decay: Tensor, momentum: Tensor, beta2: Tensor,
+    w: Tensor,
+    g: Tensor,
+    velocity: Tensor,
+    variance: Tensor,
+    lr: Tensor,
+    decay: Tensor,
+    momentum: Tensor,
+    beta2: Tensor,
     dtype: torch.dtype,
-) -> None:  # fmt: skip
+) -> None:
     """One Muon step in place on matrices of one shape, all [N, rows, cols]; variance is [N, rows, 1] or [N, 1, cols].
 
     Nesterov momentum, orthogonalised; NorMuon's (arXiv 2510.05491) variance per row or column evens the update out
@@ -306,8 +313,9 @@ class MuonAdamW:
         self.adam_state = {p: (torch.zeros_like(p), torch.zeros_like(p)) for group in self.adam for p in group.params}
         self.muon_state = {}
         for (rows, cols), matrices in self.muon.items():
-            stacked = torch.zeros(len(matrices), rows, cols, device=matrices[0].device)
-            self.muon_state[rows, cols] = stacked, torch.zeros_like(stacked[:, :, :1] if rows >= cols else stacked[:, :1])
+            velocity = torch.zeros(len(matrices), rows, cols, device=matrices[0].device)
+            one_per = velocity[:, :, :1] if rows >= cols else velocity[:, :1, :]  # per row or per column
+            self.muon_state[rows, cols] = velocity, torch.zeros_like(one_per)
 
     @torch.no_grad()
     def step(self, progress: float) -> None:
@@ -410,14 +418,15 @@ def train(trial: harness.Trial) -> None:
     while not trial.over:
         loss = train_step(forward, optimizer, [next(rows) for _ in range(passes)], trial.progress, device)
         trial.step(loss, TOTAL_BATCH_SIZE)
-
-    def save(path: Path, metadata: dict[str, str]) -> None:
-        save_file(model.state_dict(), path, metadata)
-
-    trial.done(save, depth=config.depth, num_params=model.count_parameters())
+    trial.done(lambda path, metadata: save(model, path, metadata), config.depth, model.count_parameters())
 
 
 # --- the trained model -----------------------------------------------------------------------------------------------
+
+
+def save(model: GPT, path: Path, metadata: dict[str, str]) -> None:
+    """The checkpoint: every weight under its name, and in the metadata the two sizes that come with the task."""
+    save_file(model.state_dict(), path, metadata)
 
 
 def load(checkpoint: Path, device: str) -> GPT:

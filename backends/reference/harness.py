@@ -7,7 +7,7 @@
     while not trial.over:
         …                                # one optimizer step at trial.progress in [0, 1]
         trial.step(loss, tokens)         # NaN ends the trial here; so does a pause hold here
-    trial.done(save)                     # checkpoint complete, then DONE: the engine ends the process
+    trial.done(save, …)                  # checkpoint complete, then DONE: the engine ends the process
 
 Locked: an edit never reaches this file. It runs inside the trial, so nothing it says is trusted; the engine keeps its
 own time and the evaluator its own numbers. The socket's messages are in docs/architecture.md. numpy only: no torch.
@@ -102,8 +102,10 @@ class Trial:
         return self._clock.seconds >= self.train_seconds
 
     def step(self, loss: float, tokens: int) -> None:
-        """Report a finished optimizer step of `tokens` tokens. Ends the process on a loss that is NaN, infinite or
-        above 100; holds while the engine has paused the trial."""
+        """Report a finished optimizer step of `tokens` tokens; hold here while the engine has paused the trial.
+
+        Ends the process on a loss that is NaN, infinite or above 100.
+        """
         self.steps += 1
         if not math.isfinite(loss) or loss > LARGEST_LOSS:
             self.failed("nan", f"loss {loss:g} at step {self.steps}")
@@ -123,7 +125,7 @@ class Trial:
         self._control.send({"type": "failed", "reason": reason, "detail": detail[:2000]})
         leave(f"{reason}: {detail}", 1)
 
-    def done(self, save: Callable[[Path, dict[str, str]], None], *, depth: int, num_params: int) -> None:
+    def done(self, save: Callable[[Path, dict[str, str]], None], depth: int, num_params: int) -> None:
         """Write the checkpoint and say DONE; the engine ends the process from there.
 
         save(path, metadata) writes safetensors; it gets a temporary name beside the checkpoint, which takes its place
@@ -169,29 +171,27 @@ class Trial:
 class Clock:
     """Counted seconds: monotonic time between start and stop, summed."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._counted = 0.0
-        self._since: float | None = None
-        self._stopped = now()
+        self._since: float | None = None  # None: it stands still
+        self._stopped = time.monotonic()
 
     def start(self) -> float:
         """Returns the seconds since `stop`."""
-        now = self._now()
+        now = time.monotonic()
         stood_still, self._stopped, self._since = now - self._stopped, now, now
         return stood_still
 
     def stop(self) -> None:
-        self._stopped = self._now()
-        self._counted, self._since = self.seconds, None
+        self._counted, self._since, self._stopped = self.seconds, None, time.monotonic()
 
     def take_off(self, seconds: float) -> None:
         """These were spent frozen from outside and do not count."""
-        self._counted -= max(seconds, 0.0)
+        self._counted -= seconds
 
     @property
     def seconds(self) -> float:
-        running = 0.0 if self._since is None else self._now() - self._since
+        running = 0.0 if self._since is None else time.monotonic() - self._since
         return max(self._counted + running, 0.0)
 
 

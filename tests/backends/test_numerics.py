@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy_gpt
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from backends.cuda import train
 from backends.cuda.attention import attention_name, choose_attention
@@ -182,6 +185,17 @@ def test_attention_window(window: int) -> None:
     assert attention_name("cpu") == "sdpa"
     found = choose_attention("cpu")(*(torch.from_numpy(x) for x in (q, k, v)), window)
     assert apart(found.numpy(), numpy_gpt.attention(q, k, v, window)) < 1e-12
+
+
+def test_checkpoint_round_trip(model: train.GPT, rows: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    train.save(model, path, {"sequence_length": str(T), "vocab_size": str(V)})
+    tensors = load_file(path)
+    assert {name: w.shape for name, w in tensors.items()} == spec.shapes(SPEC)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.Config.__init__, "__defaults__", (DEPTH,))
+        loaded = train.load(path, "cpu")
+    np.testing.assert_array_equal(torch_logits(loaded, rows[:, :-1]), torch_logits(model, rows[:, :-1]))
 
 
 # --- loss and gradients ----------------------------------------------------------------------------------------------

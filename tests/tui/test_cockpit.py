@@ -301,6 +301,19 @@ async def test_a_finished_run_opens_and_leaves_without_a_question(tmp_path: Path
     assert app.return_value.choice == "over"
 
 
+async def test_a_failed_run_says_the_whole_reason(recorded: Path) -> None:
+    why = (
+        "the baseline is no good (timeout: not done after 8.1 s, of 5 s of training); " * 2 + "start a new run at last"
+    )
+    async with cockpit(recorded, (80, 24)) as (app, pilot):
+        with engine_of(recorded) as engine:
+            engine.write(ev.RunEnded("failed", why))
+            await until(pilot, lambda: "× FAILED" in screen(app))
+            await until(pilot, lambda: why.split() == " ".join(screen(app).splitlines()[2:5]).split())
+            await pilot.resize_terminal(50, 10)
+            await until(pilot, lambda: len(screen(app).split("best 2.2993")) == 2 and "baseline" not in screen(app))
+
+
 async def test_the_start_page_says_what_to_type() -> None:
     page = StartPage()
     async with page.run_test(size=(80, 24)) as pilot:

@@ -19,7 +19,7 @@ from tui.standing import standing
 from tui.tail import Lines, Tail, parse, to_event
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.plot import draw, points, rail
-from tui.widgets.status import head, tiny, word, work
+from tui.widgets.status import head, tiny, words, work
 
 
 @pytest.fixture
@@ -198,8 +198,9 @@ def test_no_order_of_events_breaks_a_viewer(stream: list[tuple[ev.Event, float]]
     standing(state, 1.0)
     summary(state, Path("."))
     for width in (20, 80, 200):
-        for row in (head, work, word):
-            row(state, 1.0, width, None)
+        for row in (head, work):
+            row(state, 1.0, width)
+        words(state, 1.0, width, None)
         tiny(state, 1.0, width)
     found = points(state.history)
     draw(found, 60, 8, state.direction, 1)

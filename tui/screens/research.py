@@ -85,7 +85,7 @@ class ResearchScreen(Screen[None]):
         one_place = self.has_class("-narrow") or self.has_class("-tiny")
         about = {
             "diff": f"#{number} {diff.summary}" if number is not None else "",
-            "log": f"{whose} {'▼' if log.following else '(end further down)'}" if lines else whose,
+            "log": f"{whose} {'▼' if log.following else '(more below)'}" if lines else whose,
         }
         for pane in PANES:
             tabs = PANES if one_place else (pane,)
@@ -101,7 +101,7 @@ class ResearchScreen(Screen[None]):
         """The log of the selected experiment, or the engine's while that is all there is; and whose it is."""
         state, entry = self._state, self._entry(number)
         if state.log and state.log.number == number:
-            return state.log.lines, f"#{number}"
+            return state.log.lines, f"#{number}{'' if state.log.lines else ': nothing printed'}"
         if isinstance(entry, Experiment) and entry.log_tail:
             return tuple(text.clean_lines(entry.log_tail)), f"#{number} (what is left of it)"
         if state.engine_log and (number is None or state.alive is False):

@@ -151,7 +151,7 @@ class ExperimentList(ScrollView, can_focus=False):
     def _finished(self, e: Experiment, width: int) -> list[Piece]:
         m, outcome = e.measurement, e.verdict.outcome
         style = OUTCOMES.get(outcome, "")
-        reason = text.one_line(e.verdict.reason)
+        reason = text.one_line(e.verdict.reason).split(":")[0]
         best = "strong" if e.number == self._state.history.incumbent else ""
         plain = best or ("" if outcome == "keep" else "dim")
         cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {text.clock(m.total_seconds) if m else '':>7}  "
@@ -162,7 +162,7 @@ class ExperimentList(ScrollView, can_focus=False):
             (cell(text.score(m.value if m else None), 8, "right"), plain),
             (cell(text.delta(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
             (text.GLYPHS.get(outcome, "?") + " ", style),
-            (cell(reason.split(":")[0] or outcome, 9) if told else "", "crashed" if outcome == "crash" else "dim"),
+            (cell(reason or outcome, 9) if told else "", "crashed" if outcome == "crash" else "dim"),
             (cost if width >= _WITH_COST else "", "dim"),
             (said, "crashed" if outcome == "crash" else "dim"),
             (text.one_line(e.description), plain),

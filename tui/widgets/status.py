@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +27,7 @@ class Notice:
 
 
 class StatusStrip(Widget, can_focus=False):
-    """Three rows at the top; in a window too small for anything else one row with the best."""
+    """Three rows at the top, five where there is more to say; in a window too small for anything else one row."""
 
     COMPONENT_CLASSES = STYLES
     DEFAULT_CSS = "StatusStrip { height: 3; }"
@@ -39,16 +40,22 @@ class StatusStrip(Widget, can_focus=False):
     def show(self, state: State, now: float, notice: Notice | None) -> None:
         """Paint another state. `now` in Unix seconds."""
         self._state, self._now, self._notice = state, now, notice
+        self.set_class(len(self._words()) > 1, "-wordy")
         self.refresh()
+
+    def _words(self) -> list[list[Piece]]:
+        return words(self._state, self._now, self.size.width, self._notice)
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if self.size.height == 1:
-            return strip(self, tiny(self._state, self._now, width), width)
-        rows = (head, work, word)
-        if y >= len(rows):
-            return strip(self, (), width)
-        return strip(self, rows[y](self._state, self._now, width, self._notice), width)
+            row = tiny(self._state, self._now, width)
+        elif y < 2:
+            row = (head, work)[y](self._state, self._now, width)
+        else:
+            said = self._words()
+            row = said[y - 2] if y - 2 < len(said) else []
+        return strip(self, row, width)
 
 
 def tiny(state: State, now: float, width: int) -> list[Piece]:
@@ -64,7 +71,7 @@ def tiny(state: State, now: float, width: int) -> list[Piece]:
     return fit(left, [best], width, gap=1)
 
 
-def head(state: State, now: float, width: int, _: Notice | None) -> list[Piece]:
+def head(state: State, now: float, width: int) -> list[Piece]:
     """Run, backend, device, agent, state; best, counts, time."""
     h = state.history
     tally = [
@@ -82,7 +89,7 @@ def head(state: State, now: float, width: int, _: Notice | None) -> list[Piece]:
     return fit(left, [_best(state), part(5, *tally), part(6, (elapsed if h.run else "", "dim"))], width)
 
 
-def work(state: State, now: float, width: int, _: Notice | None) -> list[Piece]:
+def work(state: State, now: float, width: int) -> list[Piece]:
     """What happens now: the trial's step, loss, speed, memory, time left."""
     h, live = state.history, state.live
     stands = standing(state, now)
@@ -115,10 +122,15 @@ def _trial(state: State, width: int) -> list[Part]:
     return parts
 
 
-def word(state: State, now: float, width: int, notice: Notice | None) -> list[Piece]:
-    """The answer to a command, or why the run stands still and what to do, or what is being tried."""
+def words(state: State, now: float, width: int, notice: Notice | None) -> list[list[Piece]]:
+    """The answer to a command, or why the run stands still and what to do, or what is being tried: one row, or up to
+    three where a sentence needs them."""
+    left = _words(state, now, notice)
+    if len(left) == 1 and left[0].width > width > 20:
+        sentence, style = left[0].pieces[0]
+        return [[(line, style)] for line in textwrap.wrap(sentence, width)[:3]]
     right = [part(2, (_where(state) if width < _ROOMY else "", "dim"))]
-    return shorten(fit(_words(state, now, notice), right, width), width)
+    return [shorten(fit(left, right, width), width)]
 
 
 def _words(state: State, now: float, notice: Notice | None) -> list[Part]:

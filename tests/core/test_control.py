@@ -1,0 +1,90 @@
+"""The door back in: where it is, who may use it, what it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from core import control
+from core.errors import Busy, EngineUnreachable, UsageError
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """A Control of its own, and what it acknowledged."""
+    acknowledged = []
+    folder = tmp_path / "run"
+    folder.mkdir()
+    made = control.Control(folder, acknowledged.append, lambda: "training")
+    yield folder, made, acknowledged
+    made.close()
+
+
+def test_every_command_is_acknowledged_with_its_effect(engine):
+    folder, made, acknowledged = engine
+    assert control.send(folder, "pause") == "holds at the next step"
+    assert made.paused
+    assert control.send(folder, "resume") == "goes on"
+    assert control.send(folder, "resume") == "was not paused"
+    assert control.send(folder, "pause-after") == "pauses after this trial"
+    assert control.send(folder, "skip") == "ends this trial and discards its experiment"
+    assert made.take_skip()
+    assert not made.take_skip()
+    assert control.send(folder, "stop") == "stops after this experiment"
+    assert control.send(folder, "stop-now").startswith("stops now")
+    assert [a.command for a in acknowledged] == [
+        "pause", "resume", "resume", "pause-after", "skip", "stop", "stop-now",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"\n", b"{\n", b'{"command": 1}\n', b'["pause"]\n', b"\xff\n", b"x" * 100_000 + b"\n"]
+)
+def test_nonsense_is_refused_and_the_door_stays_open(engine, line):
+    folder, made, acknowledged = engine
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(5)
+        connection.connect(str(control.socket_path(folder)))
+        connection.sendall(line)
+        connection.shutdown(socket.SHUT_WR)
+        assert json.loads(connection.recv(4096))["ok"] is False
+    with pytest.raises(UsageError, match="unknown command"):
+        control.send(folder, "explode")
+    assert control.send(folder, "pause")
+    assert len(acknowledged) == 1
+
+
+def test_the_socket_is_for_its_owner_alone(engine):
+    folder, *_ = engine
+    path = control.socket_path(folder)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("depth", [0, 120])
+@pytest.mark.parametrize("cache_depth", [0, 120])
+def test_a_path_too_long_for_a_socket_is_shortened(tmp_path, monkeypatch, depth, cache_depth):
+    monkeypatch.setenv("XDG_CACHE_HOME", f"/tmp/c{'c' * cache_depth}")
+    path = control.socket_path(Path(f"/tmp/r{'r' * depth}"))
+    assert len(os.fsencode(path)) <= 100
+    assert path != control.socket_path(Path(f"/tmp/q{'r' * depth}"))
+
+
+def test_no_engine_is_said_with_the_mend(tmp_path):
+    assert not control.alive(tmp_path)
+    with pytest.raises(EngineUnreachable, match="autoresearch resume"):
+        control.send(tmp_path, "pause")
+
+
+def test_a_lock_is_held_once(tmp_path):
+    held = control.lock(tmp_path / "engine.lock", "busy")
+    assert control.alive(tmp_path)
+    with pytest.raises(Busy, match=f"busy .*{os.getpid()}"):
+        control.lock(tmp_path / "engine.lock", "busy")
+    held.close()
+    assert not control.alive(tmp_path)
