@@ -127,7 +127,11 @@ class Control:
 
     def close(self) -> None:
         """Stop listening."""
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
         self._server.close()
+        self.wake.close()
+        self._waker.close()
         self._path.unlink(missing_ok=True)
 
     def take_skip(self) -> bool:

@@ -63,7 +63,7 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
         task=content,
         backend=str(prepared.get("backend", "")),
         device=prepared["device"],
-        agent=options.agent,
+        agent=agents.absolute(options.agent),
         seed=options.seed,
         base=base,
         fingerprint=str(prepared.get("fingerprint", "")),

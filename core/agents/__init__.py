@@ -46,6 +46,12 @@ class Exhausted(Exception):
     """The agent has nothing left to propose: the run is done."""
 
 
+def absolute(name: str) -> str:
+    """The name as a run records it: it must mean the same file wherever the run is resumed from."""
+    kind, _, argument = name.partition(":")
+    return f"{kind}:{Path(argument).absolute()}" if kind == "scripted" and argument else name
+
+
 class Agent(Protocol):
     """Two real ones exist: `search.Search` and `scripted.Scripted`."""
 

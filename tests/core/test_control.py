@@ -46,7 +46,7 @@ def test_every_command_is_acknowledged_with_its_effect(engine):
     "line", [b"", b"\n", b"{\n", b'{"command": 1}\n', b'["pause"]\n', b"\xff\n", b"x" * 100_000 + b"\n"]
 )
 def test_nonsense_is_refused_and_the_door_stays_open(engine, line):
-    folder, made, acknowledged = engine
+    folder, _, acknowledged = engine
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(5)
         connection.connect(str(control.socket_path(folder)))
@@ -68,7 +68,7 @@ def test_the_socket_is_for_its_owner_alone(engine):
 
 @pytest.mark.parametrize("depth", [0, 120])
 @pytest.mark.parametrize("cache_depth", [0, 120])
-def test_a_path_too_long_for_a_socket_is_shortened(tmp_path, monkeypatch, depth, cache_depth):
+def test_a_path_too_long_for_a_socket_is_shortened(monkeypatch, depth, cache_depth):
     monkeypatch.setenv("XDG_CACHE_HOME", f"/tmp/c{'c' * cache_depth}")
     path = control.socket_path(Path(f"/tmp/r{'r' * depth}"))
     assert len(os.fsencode(path)) <= 100

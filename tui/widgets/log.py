@@ -32,7 +32,7 @@ class LogView(LineView[str]):
         self.following = round(new_value) >= self.max_scroll_y
 
     def on_resize(self) -> None:
-        self._to_end()
+        self.call_after_refresh(self._to_end)  # how far it scrolls is known only then
 
     def _to_end(self) -> None:
         if self.following:
