@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def launch(options: Options, progress: Callable[[str], None]) -> Path:
                     elif "error" in report:
                         raise _error(report["error"], report["exit_code"])
                     else:
-                        engine.returncode = 0  # it goes on without us: not ours to wait for
+                        threading.Thread(target=engine.wait, daemon=True).start()  # it goes on without us
                         return Path(report["run_folder"])
         except KeyboardInterrupt:
             engine.send_signal(signal.SIGTERM)

@@ -77,9 +77,9 @@ class Cockpit(App[Left]):
         return self._research
 
     def on_mount(self) -> None:
+        # Not for SIGHUP: of a terminal that is gone nothing needs tidying up, and writing to it may block for ever.
         with suppress(NotImplementedError, RuntimeError, ValueError):  # only in a main thread, and not everywhere
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, self.exit, Left("detach", ""))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, Left("detach", ""))
         self.set_interval(1.0, self._tick)
         self._follow()
 

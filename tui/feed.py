@@ -27,6 +27,7 @@ from tui.tail import Lines, Tail, as_float, parse, to_event
 
 CURVE_POINTS = 128  # of the loss curve: when it is full, every second point goes
 _ALIVE_EVERY_SECONDS = 1.0
+_STEPS_TOLD = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,17 @@ def report(live: Live, record: Mapping[str, Any]) -> Live:
     )
 
 
+def step_words(record: Mapping[str, Any] | None) -> str:
+    """A line of telemetry as a line of a log; empty if it is no report."""
+    step = as_float(record.get("step")) if record else None
+    if record is None or step is None or not math.isfinite(step):
+        return ""
+    loss, speed = as_float(record.get("loss")), as_float(record.get("tokens_per_second"))
+    told = f"step {step:5.0f}  {text.clock(as_float(record.get('seconds')) or 0.0):>5}"
+    told += f"  loss {loss:.4f}" if loss is not None else ""
+    return told + (f"  {text.quantity(speed)} tok/s" if speed is not None else "")
+
+
 @dataclass(frozen=True, slots=True)
 class JournalLine:
     """One complete line: verbatim, and the event in it if this version knows it."""
@@ -166,6 +178,8 @@ class Feed:
         self._journal = Lines(run_folder / "journal.jsonl")
         self._telemetry: Lines | None = None
         self._log: Tail | None = None
+        self._reports: Tail | None = None
+        self._printed: tuple[str, ...] = ()
         self._engine_log = Tail(run_folder / "engine.log")
 
     @property
@@ -227,10 +241,16 @@ class Feed:
             self._log = None
             return
         if self._log is None or self._log.path != path:
-            self._log = Tail(path)
-        lines = self._log.read()
-        if lines is not None:
-            self.state = replace(self.state, log=Log(number, lines))
+            self._log, self._reports = Tail(path), Tail(path.with_name("telemetry.jsonl"))
+            self._printed = ()
+        printed = self._log.read()
+        self._printed = self._printed if printed is None else printed
+        # A trial that prints nothing, as the reference one, is told from its telemetry.
+        reports = None if self._printed or self._reports is None else self._reports.read()
+        if reports is not None:
+            printed = tuple(filter(None, (step_words(parse(line)) for line in reports[-_STEPS_TOLD:])))
+        if printed is not None:
+            self.state = replace(self.state, log=Log(number, printed))
 
     def _log_path(self) -> tuple[int | None, Path | None]:
         trials, live = self.run_folder / "trials", self.state.live

@@ -8,17 +8,6 @@ from dataclasses import dataclass
 from tui import text
 from tui.feed import State
 
-ACTIVITIES = {
-    "starting": "starting",
-    "proposing": "proposing",
-    "committing": "committing",
-    "startup": "startup",
-    "training": "training",
-    "evaluating": "evaluating",
-    "deciding": "deciding",
-    "ended": "",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -61,7 +50,7 @@ def standing(state: State, now: float) -> Standing:
 
 def activity(state: State) -> str:
     """What happens now, in a word; empty when nothing does."""
-    return "" if state.alive is False else ACTIVITIES[state.history.phase]
+    return "" if state.alive is False or state.history.phase == "ended" else state.history.phase
 
 
 def counts(state: State) -> str:

@@ -77,7 +77,7 @@ class Tail:
         return tuple(lines[1:] if start else lines)
 
 
-def parse(line: bytes) -> dict[str, Any] | None:
+def parse(line: bytes | str) -> dict[str, Any] | None:
     """The JSON object of a line; None for anything else."""
     try:
         record = json.loads(line)

@@ -256,12 +256,12 @@ def muon_update(
     Nesterov momentum, orthogonalised; NorMuon's (arXiv 2510.05491) variance per row or column evens the update out
     without changing its norm; decay only where it agrees with the update's sign (cautious).
     """
-    velocity.lerp_(g, 1 - momentum)
-    u = polar(g.lerp(velocity, momentum), dtype)
+    velocity += (1 - momentum) * (g - velocity)
+    u = polar(g + momentum * (velocity - g), dtype)
     lr, decay, beta2 = lr.to(u.dtype), decay.to(u.dtype), beta2.to(u.dtype)
     per = -1 if variance.size(-1) == 1 else -2
     mean_square = u.float().square().mean(dim=per, keepdim=True)
-    variance.lerp_(mean_square, (1 - beta2).to(variance.dtype))
+    variance += (1 - beta2) * (mean_square - variance)
     scale = variance.clamp_min(1e-10).rsqrt()
     before = mean_square.sum(dim=(-2, -1), keepdim=True).sqrt()
     after = (mean_square * scale.square()).sum(dim=(-2, -1), keepdim=True).sqrt()
@@ -273,14 +273,16 @@ def adamw_update(
     w: Tensor, g: Tensor, mean: Tensor, variance: Tensor, lr: Tensor, beta1: Tensor, beta2: Tensor, step: Tensor
 ) -> None:
     """One Adam step in place, without decay; the state has the weights' dtype."""
-    mean.lerp_(g, (1 - beta1).to(g.dtype))
-    variance.lerp_(g.square(), (1 - beta2).to(g.dtype))
+    mean += (1 - beta1) * (g - mean)
+    variance += (1 - beta2) * (g.square() - variance)
     denominator = (variance / (1 - beta2**step)).sqrt() + 1e-10
     w.sub_(lr / (1 - beta1**step) * (mean / denominator))
 
 
 @dataclass
 class AdamGroup:
+    """Tensors that share a peak learning rate and betas."""
+
     params: list[Tensor]
     lr: float
     betas: tuple[float, float]

@@ -69,7 +69,10 @@ def bigram_nats(train_rows: np.ndarray, rows: np.ndarray, vocab_size: int) -> np
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Audited places, one in each of `rows` (all different). rows, positions: int64 [n].
+    """Audited places, to be asked in two waves: rows, positions int64 [n], of which the first `wave` come first.
+
+    A row comes once in a wave at most. One that comes in both has its earlier position in the first: by the time the
+    second shows what followed there, the answer is given.
 
     weights: float64 [n]; the mean of weight × difference estimates the mean difference over all counted positions.
     """
@@ -77,6 +80,11 @@ class Draws:
     rows: np.ndarray
     positions: np.ndarray
     weights: np.ndarray
+    wave: int
+
+    @property
+    def waves(self) -> tuple[slice, slice]:
+        return slice(0, self.wave), slice(self.wave, len(self.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ class Audit:
 
 
 def tolerance(device: str) -> Tolerance:
-    """cpu: float32; measured over 50 honest evaluations, the largest difference was below 1e-5.
+    """cpu: float32; measured over 50 honest evaluations, the largest difference was 2e-6.
 
     cuda and mps: bf16; uncalibrated, provisional.
     """
@@ -105,28 +113,29 @@ def tolerance(device: str) -> Tolerance:
 
 
 def draw(nats: np.ndarray, reference: np.ndarray, counted: np.ndarray, count: int, rng: np.random.Generator) -> Draws:
-    """Which positions to audit: `count` rows, one position in each; half uniform, half where forging would pay.
+    """Which positions to audit: about `count`, half drawn uniformly, half where forging would pay.
 
     nats: claimed, reference: the incumbent's (or a bigram's), counted: bool; all [N, T].
     """
-    uniform = _density(counted.astype(np.float32))
-    pointed = suspicion(nats, reference, counted)
-    half = _pick(pointed, count // 2, np.empty(0, np.int64), rng)  # first, for where it pays there may be few rows
-    rest = _pick(uniform, count - len(half[0]), half[0], rng)
-    rows, positions = np.concatenate([half[0], rest[0]]), np.concatenate([half[1], rest[1]])
+    uniform, pointed = _density(counted.astype(np.float32)), suspicion(nats, reference, counted)
+    halves = [_pick(density, (count + 1) // 2, rng) for density in (uniform, pointed)]
+    _, here, there = np.intersect1d(halves[0][0], halves[1][0], return_indices=True)
+    one, two = halves[0][1], halves[1][1]
+    one[here], two[there] = np.minimum(one[here], two[there]), np.maximum(one[here], two[there])
+    rows, positions = np.concatenate([halves[0][0], halves[1][0]]), np.concatenate([one, two])
     u, p = uniform[rows, positions], pointed[rows, positions]
     # Both halves together are draws from the mixture of the two densities: no weight exceeds 2.
-    return Draws(rows, positions, u.astype(np.float64) / (0.5 * u + 0.5 * p))
+    return Draws(rows, positions, u.astype(np.float64) / (0.5 * u + 0.5 * p), len(one))
 
 
 def suspicion(nats: np.ndarray, reference: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """A density over positions, float32 [N, T]: where a lie would show.
 
     Half of it follows the gain claimed over the reference, half the claim itself, each to the fourth power. A forger
-    who takes 0.003 bpb off the worst of 262,144 positions needs to touch a hundred of them if he takes all, and their
-    gains are implausible; if he takes little from each, his claims are still among the largest. In proportion to the
-    plain gain 256 draws find the first in 99 %, the last in 92 %; to the fourth power each in over 99.8 %, uniform
-    half included (two models of 2.25 bpb; from 0.1 nats at each of 16,345 positions to all of 133).
+    who takes 0.003 bpb off the worst of 262,144 positions needs to touch a hundred of them if he takes all of each, and
+    their gains are implausible; if he takes little from each, his claims are still among the largest. Measured on two
+    models of 2.13 bpb, with takes from 0.3 nats at 2,779 of 131,072 positions to everything at 64: 512 draws, the
+    uniform half included, find a touched one in over 99 of 100 audits; in proportion to the plain gain it was 91 to 98.
     """
     gain = np.where(counted, np.clip(reference - nats, 0.0, 6e4), 0.0).astype(np.float32)
     claim = np.where(counted, np.clip(nats, 0.0, 6e4), 0.0).astype(np.float32)
@@ -138,12 +147,9 @@ def _density(weight: np.ndarray) -> np.ndarray:
     return weight / np.float32(total) if total > 0 else weight
 
 
-def _pick(
-    density: np.ndarray, count: int, taken: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """`count` (row, position) by `density` [N, T], no row twice, none of `taken`: an exponential race of the rows."""
+def _pick(density: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """`count` (row, position) by `density` [N, T], no row twice: an exponential race of the rows."""
     row_density = density.sum(axis=1, dtype=np.float64)
-    row_density[taken] = 0.0
     with np.errstate(divide="ignore"):
         arrivals = rng.exponential(size=len(row_density)) / row_density
     rows = np.argsort(arrivals)[:count]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import sys
 from collections.abc import Mapping
@@ -64,12 +65,12 @@ class Control:
         return seconds
 
     def _receive(self, *, wait: bool) -> list[dict[str, Any]]:
-        """The complete lines of one read; without `wait`, of one that does not block. Keeps a descriptor aside."""
-        try:
-            flags = 0 if wait else socket.MSG_DONTWAIT
-            data, descriptors, _, _ = socket.recv_fds(self._socket, _MESSAGE_BYTES, 1, flags)
-        except BlockingIOError:
+        """The complete lines of one read; none if it would block and `wait` is false. Keeps a descriptor aside."""
+        # Asked beforehand: recv_fds takes flags and ignores them.
+        if not wait and not select.select([self._socket], [], [], 0)[0]:
             return []
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._socket, _MESSAGE_BYTES, 1)
         except ConnectionResetError:
             _engine_gone()
         if not data:

@@ -29,8 +29,11 @@ from backends.reference import bpb, wire
 from backends.reference.checkpoint import BadCheckpoint, check_checkpoint
 from core import sandbox
 
-LEAST_AUDITED = 512  # rows; all where there are fewer, a tenth where that is more (see bpb.draw for why)
+LEAST_AUDITED = 512  # positions; a tenth of the rows where that is more (bpb.suspicion says what these find)
 END_SECONDS = 5.0
+# libgomp's threads spin for milliseconds at every barrier: on 2 cores that another program wanted too, a pass took 10
+# times as long. This many turns are some 10 µs, and lose nothing on an idle machine.
+_PATIENT_THREADS = {"GOMP_SPINCOUNT": "10000"}
 _TOLD = ("experiment", "trial", "device", "seed", "budget", "settings", "checkpoint")
 
 
@@ -144,7 +147,7 @@ class Serve:
             self.process: subprocess.Popen[bytes] = sandbox.spawn(
                 trial["serve"]["command"],
                 cwd=Path(trial["serve"]["folders"][number - 1]),
-                env=sandbox.environment(self.trial_file),
+                env={**sandbox.environment(self.trial_file), **_PATIENT_THREADS},
                 pass_fds=[theirs.fileno()],
             )
 
@@ -247,24 +250,28 @@ def full_pass(serve: Serve, rows: Rows) -> np.ndarray:
 
 def audit(serve: Serve, rows: Rows, nats: np.ndarray, device: str, rng: np.random.Generator) -> dict[str, Any]:
     """Ask a fresh process again, with the answers hidden from it. Raises bpb.Rejected; returns findings."""
-    count, size = min(len(nats), max(LEAST_AUDITED, len(nats) // 10)), rows.batch_rows
-    draws = bpb.draw(nats, rows.reference, rows.counted, count, rng)
+    draws = bpb.draw(nats, rows.reference, rows.counted, max(LEAST_AUDITED, len(nats) // 10), rng)
     others = rows.training[np.sort(rng.integers(0, len(rows.training), len(draws.rows)))]  # [n, T+1]
     inputs = bpb.covered(rows.validation, draws, others)  # [n, T]
-    answers = []
-    for start in range(0, len(inputs), size):
-        asked = _batch(inputs, start, size), _batch(draws.positions, start, size)
-        answers.append(serve.logits(*asked, rows.vocab_size))
-    logits = np.concatenate(answers)[: len(inputs)]  # [n, V]
+    waves = [_wave(serve, inputs[wave], draws.positions[wave], rows) for wave in draws.waves]
+    logits = np.concatenate(waves)  # [n, V]
     answered = bpb.nats_of(logits, rows.validation[draws.rows, draws.positions + 1])
     half_margin = bpb.KEEP_MARGIN_BPB / 2 * float(np.log(2.0)) * rows.sizes.sum() / rows.counted.sum()
     claimed = nats[draws.rows, draws.positions]
     found = bpb.compare(claimed, answered, draws.weights, bpb.tolerance(device), half_margin)
     return {
-        "audited_rows": len(inputs),
+        "audited_positions": len(inputs),
         "audit_largest_nats": float(f"{found.largest:.2e}"),  # rounded: no room for a message
         "audit_mean_nats": float(f"{found.mean:.2e}"),
     }
+
+
+def _wave(serve: Serve, inputs: np.ndarray, positions: np.ndarray, rows: Rows) -> np.ndarray:
+    """inputs: uint16 [n, T]; positions: [n]; the logits there, float32 [n, V]."""
+    size = rows.batch_rows
+    starts = range(0, len(inputs), size)
+    asked = [(_batch(inputs, start, size), _batch(positions, start, size)) for start in starts]
+    return np.concatenate([serve.logits(*batch, rows.vocab_size) for batch in asked])[: len(inputs)]
 
 
 def _batch(rows: np.ndarray, start: int, size: int) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def test_an_honest_model_gets_its_number_and_a_later_one_is_audited_beside_it(
     assert answer["value"] == pytest.approx(nats[counted].sum() / np.log(2) / counted.sum(), rel=1e-6)
     upstream = np.load(prepared["token_bytes_upstream"])[targets].sum()
     assert answer["findings"]["val_bpb_upstream"] == pytest.approx(nats[counted].sum() / np.log(2) / upstream, rel=1e-6)
-    assert answer["findings"]["audited_rows"] == scoring.ROWS
+    assert answer["findings"]["audited_positions"] == 2 * scoring.ROWS
     assert answer["findings"]["audit_largest_nats"] < 1e-4
     assert set(answer["findings"]["eval_seconds"]) == {"load", "try", "pass", "audit"}
 
@@ -78,6 +80,11 @@ def trial_variable(process: psutil.Process) -> str | None:
         return process.environ().get(sandbox.VARIABLE)
     except psutil.Error:
         return None
+
+
+def test_the_trusted_side_loads_neither_torch_nor_an_artifact() -> None:
+    program = "import sys, backends.reference.evaluate; print(sorted({'torch', 'mlx', 'train'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-P", "-c", program], text=True).strip() == "[]"
 
 
 def test_errors_on_training_rows_are_told(prepared: dict[str, Any], tmp_path: Path) -> None:

@@ -1,23 +1,14 @@
-"""The cockpit's keys and words, driven as a user would."""
+"""What the cockpit shows, and moving about in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-from recorded_run import SOURCE, STARTED_AT, write_run
-from textual.pilot import Pilot
+from driving import cockpit, engine_of, experiments, screen, until
+from recorded_run import SOURCE, write_run
 
-from core import control
 from core import events as ev
-from tui import keys
-from tui.app import Cockpit, Left
-from tui.feed import Feed
-from tui.screens.help import HelpScreen
-from tui.screens.leave import LeaveScreen
-from tui.screens.start import StartPage
 from tui.widgets.diff import DiffView
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.log import LogView
@@ -26,64 +17,6 @@ from tui.widgets.log import LogView
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
     return write_run(tmp_path / "nov20", 18)
-
-
-class Engine:
-    """The engine's end of a run folder: its lock, its socket, and a journal that can be written on."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.heard: list[str] = []
-        self.control = control.Control(folder, lambda event: self.heard.append(event.command), lambda: "training")
-        self.now = STARTED_AT + 10_000
-
-    def write(self, *events: ev.Event) -> None:
-        import json
-
-        with (self.folder / "journal.jsonl").open("a") as journal:
-            for event in events:
-                self.now += 1
-                journal.write(json.dumps(ev.to_record(event, self.now)) + "\n")
-
-
-@contextmanager
-def engine_of(folder: Path) -> Iterator[Engine]:
-    with control.lock(folder / "engine.lock", "busy"):
-        engine = Engine(folder)
-        try:
-            yield engine
-        finally:
-            engine.control.close()
-            engine.control.wake.close()
-            engine.control._waker.close()
-
-
-@asynccontextmanager
-async def cockpit(folder: Path, size: tuple[int, int] = (120, 40), live: bool = True):
-    feed = Feed(folder, alive=lambda _: True) if live else Feed(folder)
-    app = Cockpit(folder, feed=feed)
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.state.history.run is not None or not (folder / "journal.jsonl").exists())
-        await pilot.pause()
-        yield app, pilot
-
-
-async def until(pilot: Pilot[Left], what: Callable[[], bool]) -> None:
-    """Wait until something is so, ten seconds at most."""
-    for _ in range(500):
-        if what():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it did not happen in time:\n" + screen(pilot.app))
-
-
-def screen(app: Cockpit) -> str:
-    """What the terminal shows."""
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
-
-
-def experiments(app: Cockpit) -> ExperimentList:
-    return app.screen_stack[0].query_one(ExperimentList)
 
 
 # --- what is visible without a key -----------------------------------------------------------------------------------
@@ -206,118 +139,3 @@ async def test_a_click_selects(recorded: Path) -> None:
     async with cockpit(recorded) as (app, pilot):
         await pilot.click(ExperimentList, offset=(5, 4))
         assert experiments(app).selected == 15
-
-
-# --- control ---------------------------------------------------------------------------------------------------------
-
-
-async def test_p_pauses_says_when_and_goes_on(recorded: Path) -> None:
-    with engine_of(recorded) as engine:
-        async with cockpit(recorded, live=False) as (app, pilot):
-            await pilot.press("p")
-            await until(pilot, lambda: "pause: holds at the next step" in screen(app))
-            engine.write(ev.RunPaused("paused by the user", "go on with p"), ev.TrialHeld(18, 1, 68))
-            await until(pilot, lambda: "‖ PAUSED" in screen(app) and "p resume" in screen(app))
-            assert "held #18" in screen(app)
-            await until(pilot, lambda: "paused by the user; go on with p" in screen(app))
-            assert "since " in screen(app)
-            await pilot.press("space")
-            await until(pilot, lambda: "resume: goes on" in screen(app))
-            engine.write(ev.RunContinued(), ev.TrialContinued(18, 1, 2.0))
-            await until(pilot, lambda: "● RUN" in screen(app))
-            assert engine.heard == ["pause", "resume"]
-
-
-async def test_s_skips(recorded: Path) -> None:
-    with engine_of(recorded) as engine:
-        async with cockpit(recorded, live=False) as (app, pilot):
-            await pilot.press("s")
-            await until(pilot, lambda: "skip: ends this trial and discards its experiment" in screen(app))
-            assert engine.control.take_skip()
-
-
-async def test_a_command_without_an_answer_says_what_to_do(recorded: Path) -> None:
-    async with cockpit(recorded) as (app, pilot):
-        await pilot.press("p")
-        await until(pilot, lambda: "no engine answers" in screen(app))
-        assert "autoresearch resume nov20" in screen(app)
-
-
-async def test_a_dead_engine_is_said_and_what_brings_it_back(recorded: Path) -> None:
-    async with cockpit(recorded, live=False) as (app, pilot):
-        assert "× ENGINE GONE" in screen(app)
-        assert "`autoresearch resume nov20` goes on from here" in screen(app)
-        await pilot.press("q")
-    assert app.return_value is not None
-    assert app.return_value.choice == "over"
-
-
-@pytest.mark.parametrize(
-    ("pressed", "choice", "heard"),
-    [(["q", "d"], "detach", []), (["q", "j", "enter"], "stop", ["stop"]), (["ctrl+c", "n"], "stop-now", ["stop-now"])],
-)
-async def test_leaving_does_what_was_chosen(recorded: Path, pressed: list[str], choice: str, heard: list[str]) -> None:
-    with engine_of(recorded) as engine:
-        async with cockpit(recorded, live=False) as (app, pilot):
-            await pilot.press(*pressed)
-            await until(pilot, lambda: app.return_value is not None)
-        assert app.return_value is not None
-        assert app.return_value.choice == choice
-        assert engine.heard == heard
-        assert "autoresearch" in app.return_value.message
-
-
-async def test_leaving_says_what_stays_and_can_be_thought_better_of(recorded: Path) -> None:
-    async with cockpit(recorded) as (app, pilot):
-        await pilot.press("q")
-        assert isinstance(app.screen, LeaveScreen)
-        assert "the engine goes on" in screen(app)
-        await pilot.press("escape")
-        assert not isinstance(app.screen, LeaveScreen)
-        await pilot.press("q", "c")
-        assert app.return_value is None
-        assert "● RUN" in screen(app)
-
-
-async def test_help_names_every_key(recorded: Path) -> None:
-    async with cockpit(recorded, (80, 24)) as (app, pilot):
-        await pilot.press("?")
-        assert isinstance(app.screen, HelpScreen)
-        shown = screen(app)
-        for key in keys.KEYS:
-            assert all(name in shown for name in key.shown.split())
-        await pilot.press("?")
-        assert not isinstance(app.screen, HelpScreen)
-
-
-async def test_a_finished_run_opens_and_leaves_without_a_question(tmp_path: Path) -> None:
-    async with cockpit(write_run(tmp_path / "nov20", 18, live=False), live=False) as (app, pilot):
-        shown = screen(app)
-        assert "· DONE" in shown
-        assert "18 experiments done" in shown
-        assert "p pause" not in shown
-        await pilot.press("q")
-    assert app.return_value is not None
-    assert app.return_value.choice == "over"
-
-
-async def test_a_failed_run_says_the_whole_reason(recorded: Path) -> None:
-    why = (
-        "the baseline is no good (timeout: not done after 8.1 s, of 5 s of training); " * 2 + "start a new run at last"
-    )
-    async with cockpit(recorded, (80, 24)) as (app, pilot):
-        with engine_of(recorded) as engine:
-            engine.write(ev.RunEnded("failed", why))
-            await until(pilot, lambda: "× FAILED" in screen(app))
-            await until(pilot, lambda: why.split() == " ".join(screen(app).splitlines()[2:5]).split())
-            await pilot.resize_terminal(50, 10)
-            await until(pilot, lambda: len(screen(app).split("best 2.2993")) == 2 and "baseline" not in screen(app))
-
-
-async def test_the_start_page_says_what_to_type() -> None:
-    page = StartPage()
-    async with page.run_test(size=(80, 24)) as pilot:
-        shown = screen(page)
-        for words in ("autoresearch demo", "autoresearch init", "autoresearch run", "q leave"):
-            assert words in shown
-        await pilot.press("q")

@@ -115,6 +115,13 @@ def test_a_terminated_cockpit_leaves_the_terminal_clean(recorded: Path) -> None:
         assert t.left_clean
 
 
+def test_a_terminal_that_hangs_up_takes_the_cockpit_with_it(recorded: Path) -> None:
+    with terminal(recorded) as t:
+        t.until(lambda: "best 2.2993 (#13)" in t.shown)
+        t.process.send_signal(signal.SIGHUP)  # nobody reads what it writes from here on
+        assert t.process.wait(10) == -signal.SIGHUP
+
+
 def test_without_colour_signs_and_glyphs_say_it_all(recorded: Path) -> None:
     with terminal(recorded, NO_COLOR="1") as t:
         t.until(lambda: "11 + EMBEDDING_LR = 0.75" in t.shown and "q leave" in t.shown)

@@ -14,7 +14,6 @@ from tui.standing import standing
 from tui.widgets.bars import KeyBar, PaneTitle
 from tui.widgets.diff import DiffView
 from tui.widgets.experiments import ExperimentList
-from tui.widgets.lines import LineView
 from tui.widgets.log import LogView
 from tui.widgets.plot import MetricPlot
 from tui.widgets.status import Notice, StatusStrip
@@ -33,21 +32,28 @@ class ResearchScreen(Screen[None]):
         super().__init__(classes="-pane-diff")
         self._state = State()
         self._pane = "diff"
+        self.status = StatusStrip(id="status")
+        self.plot = MetricPlot(id="plot")
+        self.experiments = ExperimentList(id="experiments")
+        self.diff = DiffView(id="diff")
+        self.log_tail = LogView(id="log")
+        self.titles = {pane: PaneTitle(pane, id=f"{pane}-title") for pane in PANES}
+        self.key_bar = KeyBar(id="keys")
 
     def compose(self) -> ComposeResult:
-        yield StatusStrip(id="status")
+        yield self.status
         with Horizontal(id="body"):
             with Vertical(id="left"):
-                yield MetricPlot(id="plot")
-                yield ExperimentList(id="experiments")
+                yield self.plot
+                yield self.experiments
             with Container(id="right"):
                 with Vertical(id="diff-pane"):
-                    yield PaneTitle("diff", id="diff-title")
-                    yield DiffView(id="diff")
+                    yield self.titles["diff"]
+                    yield self.diff
                 with Vertical(id="log-pane"):
-                    yield PaneTitle("log", id="log-title")
-                    yield LogView(id="log")
-        yield KeyBar(id="keys")
+                    yield self.titles["log"]
+                    yield self.log_tail
+        yield self.key_bar
 
     def on_mount(self) -> None:
         # Textual sets these classes with the first resize, a painting too late.
@@ -56,10 +62,6 @@ class ResearchScreen(Screen[None]):
         ):
             self.add_class(max(entry for entry in breakpoints if entry[0] <= extent)[1])
 
-    @property
-    def experiments(self) -> ExperimentList:
-        return self.query_one(ExperimentList)
-
     def show(self, state: State, now: float, notice: Notice | None) -> None:
         """Paint another state; `now` in Unix seconds."""
         self._state = state
@@ -67,29 +69,30 @@ class ResearchScreen(Screen[None]):
         paused = stands.glyph == text.PAUSED
         self.tick(now, notice)
         self.experiments.show(state, stands_still=paused)
-        self.query_one(KeyBar).show(paused, stands.over)
+        self.key_bar.show(paused, stands.over)
         self._show_selected()
 
     def tick(self, now: float, notice: Notice | None) -> None:
         """Only time has passed, or a command got its answer."""
-        self.query_one(StatusStrip).show(self._state, now, notice)
+        self.status.show(self._state, now, notice)
 
     def _show_selected(self) -> None:
         state, number = self._state, self.experiments.selected
-        diff = self.query_one(DiffView)
-        diff.show(self._entry(number))
+        self.diff.show(self._entry(number))
         lines, whose = self._log_lines(number)
-        log = self.query_one(LogView)
-        log.show(whose, lines)
-        self.query_one(MetricPlot).show(state, number)
-        one_place = self.has_class("-narrow") or self.has_class("-tiny")
+        self.log_tail.show(whose, lines)
+        self.plot.show(state, number)
         about = {
-            "diff": f"#{number} {diff.summary}" if number is not None else "",
-            "log": f"{whose} {'▼' if log.following else '(more below)'}" if lines else whose,
+            "diff": f"#{number} {self.diff.summary}" if number is not None else "",
+            "log": f"{whose} {'▼' if self.log_tail.following else '(more below)'}" if lines else whose,
         }
         for pane in PANES:
-            tabs = PANES if one_place else (pane,)
-            self.query_one(f"#{pane}-title", PaneTitle).show(tabs, self._pane, about[pane])
+            self.titles[pane].show(PANES if self._one_place else (pane,), self._pane, about[pane])
+
+    @property
+    def _one_place(self) -> bool:
+        """Whether diff and log take turns in one place."""
+        return self.has_class("-narrow") or self.has_class("-tiny")
 
     def _entry(self, number: int | None) -> Experiment | Pending | None:
         pending = self._state.history.pending
@@ -117,8 +120,7 @@ class ResearchScreen(Screen[None]):
         self.call_after_refresh(self._show_selected)
 
     def on_pane_title_clicked(self, message: PaneTitle.Clicked) -> None:
-        one_place = self.has_class("-narrow") or self.has_class("-tiny")
-        self.action_next_pane() if one_place else self.action_pane(message.name)
+        self.action_next_pane() if self._one_place else self.action_pane(message.name)
 
     def action_select(self, rows: int) -> None:
         self.experiments.move(rows)
@@ -152,5 +154,5 @@ class ResearchScreen(Screen[None]):
         self._active.scroll_to(x=self._active.scroll_offset.x + columns, animate=False)
 
     @property
-    def _active(self) -> LineView[str] | DiffView:
-        return self.query_one(DiffView) if self._pane == "diff" else self.query_one(LogView)
+    def _active(self) -> LogView | DiffView:
+        return self.diff if self._pane == "diff" else self.log_tail

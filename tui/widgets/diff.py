@@ -17,7 +17,8 @@ from tui import text
 from tui.widgets.lines import LineView
 from tui.widgets.paint import OUTCOMES, Piece
 
-_NOTE_WIDTH = 72
+_NOTE_WIDTH = 72  # columns at most
+_LONGEST_NOTE = 12  # rows at most
 _ROOMY = 12  # rows from which there is room for more than a line of words above the diff
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 _TOKENS = re.compile(
@@ -25,6 +26,7 @@ _TOKENS = re.compile(
     r"""|(?P<number>\b\d[\d_.]*(?:[eE][+-]?\d+)?\w*)|(?P<name>\b[A-Za-z_]\w*\b)"""
 )
 _FILE = "file "
+_SIGNS = {"+": "plus", "-": "minus"}
 _ROWS = {"+": "added", "-": "removed", "@": "hunk"}
 
 
@@ -73,8 +75,8 @@ def coloured(line: str) -> tuple[Piece, ...]:
     return (*pieces, (line[end:], ""))
 
 
-def about(entry: Experiment | Pending, brief: bool) -> Iterator[DiffLine]:
-    """The words above the diff: verdict, description, hypothesis; `brief`: in one line."""
+def about(entry: Experiment | Pending, width: int, brief: bool) -> Iterator[DiffLine]:
+    """The words above the diff: verdict, description, hypothesis, wrapped to `width`; `brief`: in one line."""
     if isinstance(entry, Experiment):
         verdict, m = entry.verdict, entry.measurement
         figures = f"{text.score(m.value, 6)}  {text.delta(entry.delta, 6)}  " if m else ""
@@ -90,8 +92,8 @@ def about(entry: Experiment | Pending, brief: bool) -> Iterator[DiffLine]:
     commit = entry.commit[:7] if isinstance(entry, Experiment) else ""
     yield DiffLine("", None, f"#{entry.number} {head}{commit}", style)
     for words_style, paragraph in zip(("strong", "dim"), words, strict=True):
-        for line in textwrap.wrap(text.one_line(paragraph), _NOTE_WIDTH)[:12]:
-            yield DiffLine("", None, line, words_style)
+        wrapped = [row for line in text.clean_lines(paragraph) for row in textwrap.wrap(line, width)]
+        yield from (DiffLine("", None, row, words_style) for row in wrapped[:_LONGEST_NOTE])
     yield DiffLine("", None, "")
 
 
@@ -107,14 +109,15 @@ class DiffView(LineView[DiffLine]):
     def show(self, entry: Experiment | Pending | None) -> None:
         """Show another experiment, from its top; the same one stays where it is."""
         diff, brief = _diff_of(entry), self.size.height < _ROOMY
-        key = (entry.number, diff, isinstance(entry, Experiment), _proposed(entry), brief) if entry else None
+        width = max(20, min(_NOTE_WIDTH, self.size.width - 3))
+        key = (entry.number, diff, isinstance(entry, Experiment), _proposed(entry), width, brief) if entry else None
         if key == self._shown:
             return
         same = (
             self._shown is not None and key is not None and isinstance(self._shown, tuple) and self._shown[0] == key[0]
         )
         self._shown = key
-        lines = [*about(entry, brief), *diff_lines(diff or "")] if entry else []
+        lines = [*about(entry, width, brief), *diff_lines(diff or "")] if entry else []
         if entry and diff == "":
             lines.append(DiffLine("", None, "the artifact as it was committed; nothing was edited", "dim"))
         self._gutter = max(3, len(str(max((line.number or 0 for line in lines), default=0))))
@@ -130,7 +133,7 @@ class DiffView(LineView[DiffLine]):
         if line.kind in ("", "@"):
             return [(" " + line.text, line.style)], row
         number = f"{line.number if line.number is not None else '':>{self._gutter}} "
-        return [(number, "gutter"), (f"{line.kind} ", row), *coloured(line.text)], row
+        return [(number, "gutter"), (f"{line.kind} ", _SIGNS.get(line.kind, "")), *coloured(line.text)], row
 
 
 def summarise(lines: Sequence[DiffLine]) -> str:

@@ -17,7 +17,7 @@ Piece = tuple[str, str]
 
 STYLES = {
     "kept", "discarded", "crashed", "live", "dim", "strong", "accent", "trouble", "pausing", "cursor", "track",
-    "added", "removed", "hunk", "gutter", "keyword", "string", "comment", "number",
+    "added", "removed", "plus", "minus", "hunk", "gutter", "keyword", "string", "comment", "number",
 }  # fmt: skip
 OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
 

@@ -1,0 +1,132 @@
+"""Controlling a run from the cockpit, leaving it, and what it says when there is nobody to control."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from driving import cockpit, engine_of, screen, until
+from recorded_run import write_run
+
+from core import events as ev
+from tui import keys
+from tui.screens.help import HelpScreen
+from tui.screens.leave import LeaveScreen
+from tui.screens.start import StartPage
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "nov20", 18)
+
+
+async def test_p_pauses_says_when_and_goes_on(recorded: Path) -> None:
+    with engine_of(recorded) as engine:
+        async with cockpit(recorded, live=False) as (app, pilot):
+            await pilot.press("p")
+            await until(pilot, lambda: "pause: holds at the next step" in screen(app))
+            engine.write(ev.RunPaused("paused by the user", "go on with p"), ev.TrialHeld(18, 1, 68))
+            await until(pilot, lambda: "‖ PAUSED" in screen(app) and "p resume" in screen(app))
+            assert "held #18" in screen(app)
+            await until(pilot, lambda: "paused by the user; go on with p" in screen(app))
+            assert "since " in screen(app)
+            await pilot.press("space")
+            await until(pilot, lambda: "resume: goes on" in screen(app))
+            engine.write(ev.RunContinued(), ev.TrialContinued(18, 1, 2.0))
+            await until(pilot, lambda: "● RUN" in screen(app))
+            assert engine.heard == ["pause", "resume"]
+
+
+async def test_s_skips(recorded: Path) -> None:
+    with engine_of(recorded) as engine:
+        async with cockpit(recorded, live=False) as (app, pilot):
+            await pilot.press("s")
+            await until(pilot, lambda: "skip: ends this trial and discards its experiment" in screen(app))
+            assert engine.control.take_skip()
+
+
+async def test_a_command_without_an_answer_says_what_to_do(recorded: Path) -> None:
+    async with cockpit(recorded) as (app, pilot):
+        await pilot.press("p")
+        await until(pilot, lambda: "no engine answers" in screen(app))
+        assert "autoresearch resume nov20" in screen(app)
+
+
+async def test_a_dead_engine_is_said_and_what_brings_it_back(recorded: Path) -> None:
+    async with cockpit(recorded, live=False) as (app, pilot):
+        assert "× ENGINE GONE" in screen(app)
+        assert "`autoresearch resume nov20` goes on from here" in screen(app)
+        await pilot.press("q")
+    assert app.return_value is not None
+    assert app.return_value.choice == "over"
+
+
+@pytest.mark.parametrize(
+    ("pressed", "choice", "heard"),
+    [(["q", "d"], "detach", []), (["q", "j", "enter"], "stop", ["stop"]), (["ctrl+c", "n"], "stop-now", ["stop-now"])],
+)
+async def test_leaving_does_what_was_chosen(recorded: Path, pressed: list[str], choice: str, heard: list[str]) -> None:
+    with engine_of(recorded) as engine:
+        async with cockpit(recorded, live=False) as (app, pilot):
+            await pilot.press(*pressed)
+            await until(pilot, lambda: app.return_value is not None)
+        assert app.return_value is not None
+        assert app.return_value.choice == choice
+        assert engine.heard == heard
+        assert "autoresearch" in app.return_value.message
+
+
+async def test_leaving_says_what_stays_and_can_be_thought_better_of(recorded: Path) -> None:
+    async with cockpit(recorded) as (app, pilot):
+        await pilot.press("q")
+        assert isinstance(app.screen, LeaveScreen)
+        assert "the engine goes on" in screen(app)
+        await pilot.press("escape")
+        assert not isinstance(app.screen, LeaveScreen)
+        await pilot.press("q", "c")
+        assert app.return_value is None
+        assert "● RUN" in screen(app)
+
+
+async def test_help_names_every_key(recorded: Path) -> None:
+    async with cockpit(recorded, (80, 24)) as (app, pilot):
+        await pilot.press("?")
+        assert isinstance(app.screen, HelpScreen)
+        shown = screen(app)
+        for key in keys.KEYS:
+            assert all(name in shown for name in key.shown.split())
+        await pilot.press("?")
+        assert not isinstance(app.screen, HelpScreen)
+
+
+async def test_a_finished_run_opens_and_leaves_without_a_question(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 18, live=False), live=False) as (app, pilot):
+        shown = screen(app)
+        assert "· DONE" in shown
+        assert "18 experiments done" in shown
+        assert "p pause" not in shown
+        await pilot.press("q")
+    assert app.return_value is not None
+    assert app.return_value.choice == "over"
+
+
+async def test_a_failed_run_says_the_whole_reason(recorded: Path) -> None:
+    why = (
+        "the baseline is no good (timeout: not done after 8.1 s, of 5 s of training); " * 2 + "start a new run at last"
+    )
+    async with cockpit(recorded, (80, 24)) as (app, pilot):
+        with engine_of(recorded) as engine:
+            engine.write(ev.RunEnded("failed", why))
+            await until(pilot, lambda: "× FAILED" in screen(app))
+            await until(pilot, lambda: why.split() == " ".join(screen(app).splitlines()[2:5]).split())
+            await pilot.resize_terminal(50, 10)
+            await until(pilot, lambda: len(screen(app).split("best 2.2993")) == 2 and "baseline" not in screen(app))
+
+
+async def test_the_start_page_says_what_to_type() -> None:
+    page = StartPage()
+    async with page.run_test(size=(80, 24)) as pilot:
+        shown = screen(page)
+        for words in ("autoresearch demo", "autoresearch init", "autoresearch run", "q leave"):
+            assert words in shown
+        await pilot.press("q")
