@@ -16,7 +16,7 @@ from core.trial import Finished, Order, supervise
 if TYPE_CHECKING:
     from core.run import Run
 
-FIRST_SEED = 42  # the original's; trial k of an experiment has seed 42 + k - 1
+FIRST_SEED = 42  # the original's, for a run with seed 0; each further trial of an experiment takes the next one
 _FORMS = {"mfu_percent": ".2f", "total_tokens_M": ".1f", "num_steps": ".0f", "num_params_M": ".1f", "depth": ".0f"}
 _SUMMARY = (
     "{metric} training_seconds total_seconds peak_vram_mb mfu_percent total_tokens_M num_steps num_params_M depth"
@@ -46,7 +46,7 @@ def _run_trial(run: Run, commit: str, number: int, trial: int, work: Path) -> It
     task, kept = run.task, run.folder / "trials" / f"{number}-{trial}"
     kept.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "train" / "checkpoint.safetensors"
-    seed = FIRST_SEED + run.in_flight.trials  # a trial that was void does not spend a seed
+    seed = FIRST_SEED + run.seed + run.in_flight.trials  # a trial that was void does not spend a seed
     told: dict[str, Any] = {
         "experiment": number,
         "trial": trial,

@@ -50,7 +50,7 @@ class Run:
         self.folder, self.workspace, self.history, self.agent = folder, workspace, history, agent
         self.prepared, self.work = prepared, work
         self.tag, self.base, self.device = started.tag, started.base, started.device
-        self.settings = started.settings
+        self.settings, self.seed = started.settings, started.seed
         self.task: Task = parse(started.task_folder, started.task)
         self.policy = POLICIES[self.task.policy]
         self.artifact = [self._path(name) for name in self.task.artifact]

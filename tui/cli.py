@@ -27,7 +27,9 @@ EXPERIMENTS = click.option(
 HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hours of work.")
 BACKEND = click.option("--backend", metavar="B", help="cuda (PyTorch: NVIDIA, and the CPU).")
 DEVICE = click.option("--device", default="auto", show_default=True, metavar="D", help="cuda, cuda:1, mps, cpu.")
-SEED = click.option("--seed", type=int, default=0, show_default=True, metavar="K", help="Seed of the agent.")
+SEED = click.option(
+    "--seed", type=int, default=0, show_default=True, metavar="K", help="Seed of the agent, and of training: 42 + K."
+)
 WORKSPACE = click.option("--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is; here.")
 TAG = click.argument("tag", required=False)
 
