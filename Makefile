@@ -26,7 +26,7 @@ bench: $(INSTALLED) ## measure what the README claims
 	@for bench in bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 picture: $(INSTALLED) ## draw docs/cockpit.svg, the picture in the README
-	$(BIN)/python -m tui.picture docs/cockpit.svg
+	$(BIN)/python bench/picture.py docs/cockpit.svg
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -40,9 +40,8 @@ def main() -> None:
         scores = [_again(history, experiment.commit, FIRST_FRESH_SEED + k) for k in range(given.seeds)]
         means.append(statistics.mean(scores))
         shown = " ".join(f"{s:.4f}" for s in scores)
-        print(
-            f"#{experiment.number:<3} in the run {experiment.measurement.value:.4f}; fresh seeds: {shown}; mean {means[-1]:.4f}"
-        )
+        first = experiment.measurement.value
+        print(f"#{experiment.number:<3} in the run {first:.4f}; fresh seeds: {shown}; mean {means[-1]:.4f}")
     print(f"difference of the means: {100 * (means[0] - means[1]) / means[0]:.2f} % of the baseline's")
 
 

@@ -14,6 +14,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, get_args
@@ -26,6 +27,7 @@ from core.history import Phase
 
 _LONGEST_SOCKET_PATH = 100  # bytes; the kernels' limits are 107 (Linux) and 103 (macOS)
 _LONGEST_LINE = 64 * 1024
+_LOCK_ATTEMPTS = 5
 
 
 def cache_folder() -> Path:
@@ -53,13 +55,18 @@ def lock(path: Path, busy: str, holder: str = "") -> IO[str]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "a+")  # noqa: SIM115 - the lock lives as long as the file is open
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        other = file.read().strip()
-        file.close()
-        raise Busy(f"{busy}{f' (engine process {other})' if other else ''}") from None
+    for attempt in range(_LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if attempt + 1 < _LOCK_ATTEMPTS:
+                time.sleep(0.02)  # a viewer that looks whether we live holds it for an instant
+                continue
+            file.seek(0)
+            other = file.read().strip()
+            file.close()
+            raise Busy(f"{busy}{f' (engine process {other})' if other else ''}") from None
     file.truncate(0)
     file.write(f"{os.getpid()} {holder}\n")
     file.flush()

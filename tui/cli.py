@@ -266,10 +266,13 @@ def _command(workspace: Path | None, tag: str | None, command: str) -> int:
 def _watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
     """Show a run in the viewer that was asked for, until it ends or the viewer leaves."""
     if not (plain or as_json) and sys.stdout.isatty() and sys.stdin.isatty():
+        from tui import report
         from tui.app import run_cockpit
 
-        run_cockpit(folder, new=new)
-        return 0
+        left = run_cockpit(folder, new=new)
+        if left.message:
+            _say(left.message)
+        return 1 if report.failed(folder) else 0
     from tui.plain import follow
 
     try:

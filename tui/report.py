@@ -84,6 +84,12 @@ def status_text(run_folder: Path) -> str:
     return "\n".join([*lines, *([mend[s["state"]]] if s["state"] in mend else [])])
 
 
+def failed(run_folder: Path) -> bool:
+    """Whether the run has ended because it could not go on."""
+    ended = history(run_folder).ended
+    return ended is not None and ended.reason == "failed"
+
+
 def results(run_folder: Path) -> str:
     """results.tsv, derived afresh."""
     return results_tsv(history(run_folder))

@@ -85,6 +85,7 @@ class Config:
 
 
 def norm(x: Tensor) -> Tensor:
+    """RMSNorm over channels, without weights."""
     return F.rms_norm(x, (x.size(-1),), eps=EPS)
 
 
@@ -95,10 +96,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
+    """No biases anywhere."""
     return nn.Linear(inputs, outputs, bias=False)
 
 
 class Attention(nn.Module):
+    """Causal attention within the layer's window; in every other layer the values also get the token's own vector."""
+
     def __init__(self, config: Config, layer: int) -> None:
         super().__init__()
         dim = config.dim
@@ -110,14 +114,15 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, value: Tensor | None, cos: Tensor, sin: Tensor) -> Tensor:
         q, k, v = (project(x).unflatten(-1, (-1, HEAD_DIM)) for project in (self.q, self.k, self.v))  # [B, T, H, D]
         if self.gate is not None and value is not None:
-            # A second way for a token's identity into the values, opened per head; 2·σ(0) = 1, so it starts open.
-            gate = 2 * torch.sigmoid(self.gate(x[..., :GATE_CHANNELS]))  # [B, T, H]
+            gate = 2 * torch.sigmoid(self.gate(x[..., :GATE_CHANNELS]))  # [B, T, H], 1 at the start
             v = v + gate.unsqueeze(-1) * value.view_as(v)
         q, k = norm(rotate(q, cos, sin)), norm(rotate(k, cos, sin))  # normed queries and keys keep the scores tame
         return self.out(self.attend(q, k, v, self.window).flatten(-2))  # [B, T, dim]
 
 
 class MLP(nn.Module):
+    """Two linear layers around ReLU²."""
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.fc = linear(config.dim, 4 * config.dim)
@@ -128,6 +133,8 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
+    """Attention, then the MLP, each on the normed stream x [B, T, dim] and added to it."""
+
     def __init__(self, config: Config, layer: int) -> None:
         super().__init__()
         self.attention = Attention(config, layer)
@@ -347,6 +354,7 @@ class MuonAdamW:
 
 
 def learning_rate_scale(progress: float) -> float:
+    """What every learning rate is multiplied by; progress in [0, 1] is counted time over the budget."""
     if progress < WARMUP_RATIO:
         return progress / WARMUP_RATIO
     if progress <= 1 - WARMDOWN_RATIO:
@@ -355,10 +363,12 @@ def learning_rate_scale(progress: float) -> float:
 
 
 def muon_momentum(step: int) -> float:
+    """Low while gradients still turn quickly."""
     return 0.85 + 0.1 * min(step / 300, 1.0)
 
 
 def weight_decay(progress: float) -> float:
+    """Strong early, gone at the end."""
     return WEIGHT_DECAY * (1 - progress)
 
 
@@ -392,6 +402,7 @@ def accumulation(sequence_length: int) -> int:
 
 
 def train(trial: harness.Trial) -> None:
+    """One trial from start to checkpoint: build, compile and initialise; then train until the budget is spent."""
     device, cuda = trial.device, trial.device.startswith("cuda")
     config = Config(trial.settings["sequence_length"], trial.settings["vocab_size"])
     passes = accumulation(config.sequence_length)
@@ -449,6 +460,7 @@ def logits(model: GPT, tokens: Tensor) -> Tensor:
 
 
 def main() -> None:
+    """Train for the engine. Running out of memory is told as such, everything else as the traceback it is."""
     trial = harness.connect()
     try:
         train(trial)

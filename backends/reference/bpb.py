@@ -132,10 +132,10 @@ def suspicion(nats: np.ndarray, reference: np.ndarray, counted: np.ndarray) -> n
     """A density over positions, float32 [N, T]: where a lie would show.
 
     Half of it follows the gain claimed over the reference, half the claim itself, each to the fourth power. A forger
-    who takes 0.003 bpb off the worst of 262,144 positions needs to touch a hundred of them if he takes all of each, and
-    their gains are implausible; if he takes little from each, his claims are still among the largest. Measured on two
-    models of 2.13 bpb, with takes from 0.3 nats at 2,779 of 131,072 positions to everything at 64: 512 draws, the
-    uniform half included, find a touched one in over 99 of 100 audits; in proportion to the plain gain it was 91 to 98.
+    who takes 0.003 bpb off the worst of 98,304 positions touches fifty of them if he takes all of each, and their gains
+    are implausible; if he takes little from each, his claims are still among the largest. Measured with two models of
+    2.13 bpb and takes from 0.3 nats of each position to everything: 512 draws in 384 rows, the uniform half included,
+    find one in over 99 of 100 audits; in proportion to the plain gain, 512 draws in 512 rows did so in 91 to 98.
     """
     gain = np.where(counted, np.clip(reference - nats, 0.0, 6e4), 0.0).astype(np.float32)
     claim = np.where(counted, np.clip(nats, 0.0, 6e4), 0.0).astype(np.float32)
