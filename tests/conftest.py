@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +50,23 @@ def toy(tmp_path: Path) -> Path:
     (folder / "train.py").write_text(TOY_SOURCE)
     commit_all(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place that keeps the rows of the first test here for the others."""
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture
+def demo_folders(tmp_path: Path, prepared_cache: Path):
+    """This test's cache, with the rows in it if an earlier test has packed them."""
+    rows = tmp_path / "cache" / "autoresearch" / "rows"
+    if (prepared_cache / "rows").exists():
+        shutil.copytree(prepared_cache / "rows", rows)
+    yield tmp_path
+    if rows.exists() and not (prepared_cache / "rows").exists():
+        shutil.copytree(rows, prepared_cache / "rows")
 
 
 @pytest.fixture

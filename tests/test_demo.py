@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -12,23 +12,6 @@ from conftest import autoresearch, ended, git, history, until
 from core import control
 from core.launch import Options, launch
 from core.scaffold import scaffold
-
-
-@pytest.fixture(scope="session")
-def prepared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place that keeps the rows of the first test here for the others."""
-    return tmp_path_factory.mktemp("prepared")
-
-
-@pytest.fixture
-def demo_folders(tmp_path: Path, prepared_cache: Path):
-    """This test's cache, with the rows in it if an earlier test has packed them."""
-    rows = tmp_path / "cache" / "autoresearch" / "rows"
-    if (prepared_cache / "rows").exists():
-        shutil.copytree(prepared_cache / "rows", rows)
-    yield tmp_path
-    if rows.exists() and not (prepared_cache / "rows").exists():
-        shutil.copytree(rows, prepared_cache / "rows")
 
 
 def telemetry(folder: Path, trial: str) -> list[dict[str, float]]:
@@ -77,7 +60,7 @@ def test_a_pause_takes_nothing_from_training_and_its_schedule(demo_folders):
     until(lambda: history(folder).pending.held_since is not None)
     held = history(folder).pending.held_since
     seen = len(steps.read_text().splitlines())
-    until(lambda: __import__("time").time() - held > 5)
+    until(lambda: time.time() - held > 5)
     assert len(steps.read_text().splitlines()) <= seen + 1
     assert control.send(folder, "resume") == "goes on"
     h = ended(folder, 60)
