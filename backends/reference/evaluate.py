@@ -31,9 +31,6 @@ from core import sandbox
 
 LEAST_AUDITED = 512  # positions; a tenth of the rows where that is more (bpb.suspicion says what these find)
 END_SECONDS = 5.0
-# libgomp's threads spin for milliseconds at every barrier: on 2 cores that another program wanted too, a pass took 10
-# times as long. This many turns are some 10 µs, and lose nothing on an idle machine.
-_PATIENT_THREADS = {"GOMP_SPINCOUNT": "10000"}
 _TOLD = ("experiment", "trial", "device", "seed", "budget", "settings", "checkpoint")
 
 
@@ -147,7 +144,7 @@ class Serve:
             self.process: subprocess.Popen[bytes] = sandbox.spawn(
                 trial["serve"]["command"],
                 cwd=Path(trial["serve"]["folders"][number - 1]),
-                env={**sandbox.environment(self.trial_file), **_PATIENT_THREADS},
+                env=sandbox.environment(self.trial_file),
                 pass_fds=[theirs.fileno()],
             )
 

@@ -41,7 +41,7 @@ def test_whole_trial_of_the_artifact(tmp_path) -> None:
     process = subprocess.Popen(
         [sys.executable, "train.py"],
         cwd=tmp_path,
-        env={**os.environ, harness.VARIABLE: str(trial_file), "OMP_WAIT_POLICY": "PASSIVE"},
+        env={**os.environ, harness.VARIABLE: str(trial_file), "GOMP_SPINCOUNT": "3000"},
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
     )
