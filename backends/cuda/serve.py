@@ -22,6 +22,7 @@ import torch
 from torch.nn import functional
 
 from backends.reference import wire
+from backends.reference.allocator import keep_freed_memory
 from core import sandbox
 
 _BODY_LIMIT = 1 << 30
@@ -38,6 +39,7 @@ def main() -> None:
         wire.send(connection, {"failed": "error", "detail": text})
 
     sys.excepthook = report
+    keep_freed_memory()
     with torch.inference_mode():
         answer(connection, Path(trial["checkpoint"]), trial["device"])
 

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from backends.reference import spec
+from backends.reference.allocator import keep_freed_memory
 from backends.reference.control import Control, leave
 
 VARIABLE = "AUTORESEARCH_TRIAL"
@@ -48,6 +49,7 @@ def connect() -> Trial:
     told = json.loads(Path(path).read_text(encoding="utf-8"))
     if told.get("control") is None:
         leave(f"{path}: no control socket; the reference task needs an engine that hands over rows", 2)
+    keep_freed_memory()
     return Trial(told, socket.socket(fileno=int(told["control"])))
 
 
