@@ -30,7 +30,7 @@ class Profile:
 PROFILES = {
     p.name: p
     for p in (
-        Profile("cpu", 256, 1024, 131_072, 16, 2, 2_048, 8),
+        Profile("cpu", 256, 1024, 131_072, 16, 2, 4_096, 8),
         Profile("gpu-80gb", 2048, 8192, 40 * 524_288, 128, 8, 2**19, 128),
     )
 }
