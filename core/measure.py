@@ -39,6 +39,7 @@ def measure(run: Run) -> Iterator[Event]:
         yield from _run_trial(run, p.committed.commit, p.number, trial, work)
     finally:
         sandbox.sweep(work)
+        sandbox.end_orphans()
         shutil.rmtree(work, ignore_errors=True)
 
 

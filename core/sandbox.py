@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -103,13 +103,12 @@ def sweep(folder: Path, limit_seconds: float = 5.0) -> int:
     return ended
 
 
-def end_orphans(known: Collection[int]) -> None:
-    """End and reap children that this process adopted: those of its own whose pids are not `known`."""
-    for child in psutil.Process().children():
-        if child.pid not in known:
-            _kill(child)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(child.pid, 0)
+def end_orphans() -> None:
+    """End and reap every child of this process: between two trials an engine has none but those it adopted."""
+    children = psutil.Process().children()
+    for child in children:
+        _kill(child)
+    psutil.wait_procs(children, timeout=5.0)
 
 
 def freeze(process: subprocess.Popen[bytes], *, frozen: bool) -> None:

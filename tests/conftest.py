@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -103,8 +104,7 @@ def until(what: Callable[[], bool], limit: float = 30.0) -> None:
     deadline = time.monotonic() + limit
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
-        os.sched_yield()
-        signal.sigtimedwait([], 0.01)
+        threading.Event().wait(0.01)
 
 
 def kill_engine(folder: Path) -> None:

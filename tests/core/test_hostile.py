@@ -28,6 +28,12 @@ HOSTILE = {
         "import os; b = b'x' * 79 + b'\\n'\nfor _ in range(1024): os.write(1, b * 13107)\nraise ValueError('done')",
         "ValueError: done",
     ),
+    "forks, leaves and rewrites its environment": (
+        "import os, sys\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+        "        os.execve(sys.executable, ['left-behind', '-c', 'import time; time.sleep(600)'], {})\n"
+        "    os._exit(0)\nos.wait()\nraise ValueError('forked')",
+        "ValueError: forked",
+    ),
     "forks and leaves": (
         "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n"
         "    os._exit(0)\nraise ValueError('forked')",
@@ -48,7 +54,7 @@ def test_is_a_crash_with_its_reason_and_the_loop_goes_on(name, toy, engines):
     assert h.experiments[1].verdict.reason.startswith(reason)
     assert (folder / "trials/1-1/log").stat().st_size < 5 * 2**20
     marker = str(folder.parent.parent.parent / "cache")
-    assert not [p for p in psutil.process_iter() if marker in environ(p)]
+    assert not [p for p in psutil.process_iter() if marker in environ(p) or p.cmdline()[:1] == ["left-behind"]]
 
 
 def environ(process: psutil.Process) -> str:

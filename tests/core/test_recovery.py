@@ -6,7 +6,10 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +20,7 @@ from core import control
 from core.journal import read
 from core.launch import Options
 
+AUTORESEARCH = str(Path(sys.executable).parent / "autoresearch")
 SOURCE = "import time\nRATE = 0.5\ntime.sleep(0.1)\n" + 'print("loss:", (RATE - 0.3) ** 2)\n'
 
 
@@ -162,6 +166,32 @@ def test_skip_stop_and_stop_now(toy, engines):
     h = ended(folder)
     assert h.experiments[-1].number == 2
     assert h.experiments[-1].verdict.outcome == "discard"
+
+
+def test_ctrl_c_in_a_plain_viewer_stops_the_run(toy):
+    whole = (toy / "train.py").read_text()
+    agent = script(toy, ("waits", whole, "import time\ntime.sleep(4)\n" + whole))
+    argv = [AUTORESEARCH, "run", "--plain", "--agent", agent, "--tag", "t"]
+    with subprocess.Popen(argv, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as viewer:
+        folder = toy / ".autoresearch" / "t"
+        until(lambda: (folder / "journal.jsonl").exists() and (p := history(folder).pending) is not None
+              and p.number == 1 and p.trial_open)  # fmt: skip
+        viewer.send_signal(signal.SIGINT)
+        _, said = viewer.communicate(timeout=20)
+    assert viewer.returncode == 130
+    assert "autoresearch resume t" in said
+    assert ended(folder).ended.reason == "stopped"
+
+
+def test_a_viewer_that_vanishes_changes_nothing(toy):
+    agent, _ = many_steps(toy, 4)
+    line = f"{AUTORESEARCH} run --plain --agent {agent} --tag t | head -2"
+    shown = subprocess.run(line, shell=True, cwd=toy, capture_output=True, text=True, timeout=30)
+    assert len(shown.stdout.splitlines()) == 2
+    assert "Traceback" not in shown.stderr
+    h = ended(toy / ".autoresearch" / "t")
+    assert len(h.experiments) == 5
+    assert h.ended.reason == "done"
 
 
 def test_sigterm_is_stop_now(toy, engines):
