@@ -17,6 +17,7 @@ import pytest
 from backends.reference import corpus, prepare, rows
 from backends.reference.corpus import BadInput
 from backends.reference.prepare import Device
+from backends.reference.spec import PROFILES
 from backends.reference.tokenizer import Tokenizer
 from core import sandbox
 
@@ -115,11 +116,11 @@ def test_the_answer_names_rows_of_the_profile(prepared: dict[str, Any]) -> None:
     assert validation.shape == (prepared["validation_row_count"], 257)
     assert validation.shape[0] * 256 == settings["eval_tokens"]
     assert validation.shape[0] % settings["eval_batch_rows"] == 0
-    assert max(int(training.max()), int(validation.max())) < settings["vocab_size"] == 2048
+    assert max(int(training.max()), int(validation.max())) < settings["vocab_size"] == PROFILES["cpu"].vocab_size
     assert any("demonstration size" in note for note in prepared["notes"])
     for name in ("token_bytes", "token_bytes_upstream"):
         sizes = np.load(prepared[name])
-        assert (sizes.dtype, sizes.shape) == (np.int32, (2048,))
+        assert (sizes.dtype, sizes.shape) == (np.int32, (settings["vocab_size"],))
 
 
 def test_over_90_percent_of_validation_tokens_are_distinct_positions_of_the_held_out_text(
