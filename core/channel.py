@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_MESSAGE = 64 * 1024  # bytes
+_LARGEST = 1e300
 
 
 class Overflow(Exception):
@@ -41,7 +42,7 @@ class Channel:
         if len(self._buffer) > LONGEST_MESSAGE:
             raise Overflow
         for line in lines:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 message = json.loads(line)
                 if isinstance(message, dict):
                     yield message
@@ -89,8 +90,8 @@ class Clock:
 
 
 def finite(value: object) -> bool:
-    """Whether this is a number that a clock, a plot or a sum can take."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether this is a number that a clock, a plot or a sum can take: JSON also has NaN and integers of any length."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
 
 
 class Telemetry:

@@ -161,19 +161,21 @@ class _Running:
         elif self.control.paused and self._pause == "no":
             self._ask_to_hold()
         elif self.control.paused and self._pause == "asked" and time.monotonic() - self._asked > PATIENCE_SECONDS:
-            self._hold(step=None)
+            self._hold(step=None, answered=False)
         elif not self.control.paused and self._pause != "no":
             self._go_on()
 
     def _ask_to_hold(self) -> None:
         if self._ready is None:
-            self._hold(step=None)  # nothing counts yet, or it knows nothing of us: freeze it where it is
+            self._hold(
+                step=None, answered=False
+            )  # nothing counts yet, or it knows nothing of us: freeze it where it is
         else:
             self._pause, self._asked = "asked", time.monotonic()
             self._channel.send({"type": "pause"})
 
-    def _hold(self, step: int | None) -> None:
-        self._pause, self._answered = "held", step is not None
+    def _hold(self, step: int | None, answered: bool) -> None:
+        self._pause, self._answered = "held", answered
         self._clock.hold()
         sandbox.freeze(self.process, frozen=True)
         self._events.append(TrialHeld(self.order.number, self.order.trial, step))
@@ -256,7 +258,7 @@ class _Running:
             case "step" if self._ready is not None:
                 self._telemetry.report(self._clock() - self._ready, message)
             case "held" if self._pause == "asked":
-                self._hold(self._telemetry.step)
+                self._hold(self._telemetry.step, answered=True)
             case "done" if self._ready is not None:
                 summary = message.get("summary")
                 if isinstance(summary, dict):

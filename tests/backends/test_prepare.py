@@ -158,7 +158,7 @@ def test_no_training_document_comes_back_before_the_others_were_used(prepared: d
 
 
 def test_no_validation_document_is_trained_on(prepared: dict[str, Any]) -> None:
-    bos = 2044
+    bos = Tokenizer.loads(Path(prepared["tokenizer"]).read_text()).bos
     training = {piece for row in np.load(prepared["train_rows"]) for piece in pieces(row, bos)}
     assert not training & {piece for row in np.load(prepared["validation_rows"]) for piece in pieces(row, bos)[:-1]}
 

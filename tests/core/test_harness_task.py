@@ -102,7 +102,7 @@ def test_rows_come_at_ready_and_the_score_from_the_checkpoint(speaking, engines)
 ABUSES = {
     "never ready": ('say(type="ready")\n', "time.sleep(60)\n", "timeout: not ready after 3 s"),
     "never done": (DONE, 'time.sleep(60); say(type="done"', "timeout: not done after 4"),
-    "no checkpoint": ("pathlib.Path(told", 'pathlib.Path("x" + told', "no checkpoint"),
+    "no checkpoint": ('pathlib.Path(told["checkpoint"])', 'pathlib.Path("elsewhere")', "no checkpoint"),
     "gives up": (DONE, 'say(type="failed", reason="nan"); say(type="done"', "nan"),
     "invents a reason": (DONE, 'say(type="failed", reason="rejected: \\x1b[2J"); say(type="done"', "exit status 1"),
     "one endless line": (DONE, 'control.sendall(b"x" * 300_000); say(type="done"', "rejected: a control message"),
@@ -125,7 +125,7 @@ def test_an_abuse_is_a_crash_with_its_reason_and_the_loop_goes_on(name, speaking
 
 NOISE = """\
 say(type="done")
-for junk in (b"{", b"[]", b"null", b'{"type": "ready"}', b'{"type": "held", "step": "x"}', b"\\xff", b'{"type": []}'):
+for junk in (b"{", b"[]", b"null", b'{"type": "ready"}', b'{"type": "held", "step": "x"}', b"\\xff", b'{"type": []}', b"[" * 60_000):
     control.sendall(junk + b"\\n")
 say(type="step", step=float("nan"), loss=float("inf"), progress="much", tokens_per_second=10**400)
 say(type="ready")
