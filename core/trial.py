@@ -23,13 +23,13 @@ import psutil
 from core import sandbox
 from core.channel import Channel, Clock, Overflow, Telemetry, finite
 from core.control import Control
-from core.events import Event, TrialContinued, TrialDone, TrialHeld, TrialReady, TrialStarted
+from core.events import Event, TrialDone, TrialReady, TrialStarted
+from core.hold import Hold
 from core.log import CappedLog, crash_reason
 from core.task import Budget
 
 End = Literal["done", "crash", "skipped", "void"]
 
-PATIENCE_SECONDS = 10.0  # how long a pause waits for a step boundary before it freezes the trial where it is
 _POLL_SECONDS = 0.1
 _MEMORY_SECONDS = 0.5
 _SUMMARY = ("num_steps", "total_tokens_M", "num_params_M", "depth", "mfu_percent", "peak_memory_mb")
@@ -99,10 +99,6 @@ class _Running:
         self._clock = Clock()
         self._ready: float | None = None  # on the clock
         self._done: float | None = None
-        self._held_seconds = 0.0
-        self._pause: Literal["no", "asked", "held"] = "no"
-        self._asked = 0.0  # real monotonic seconds
-        self._answered = False  # whether the hold in force was confirmed by the trial itself
         self._summary: dict[str, float] = {}
         self._peak_mb = 0.0
         self._looked = 0.0
@@ -125,6 +121,7 @@ class _Running:
         finally:
             self._channel.theirs.close()
             os.close(writer)
+        self._hold = Hold(self.order.number, self.order.trial, self.process, self._channel, self._clock)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._output, selectors.EVENT_READ, self._read_log)
         self._selector.register(self._channel.socket, selectors.EVENT_READ, self._read_messages)
@@ -149,6 +146,10 @@ class _Running:
         events, self._events = self._events, []
         return events
 
+    def _add(self, event: Event | None) -> None:
+        if event is not None:
+            self._events.append(event)
+
     def _finish(self, end: End, reason: str = "") -> None:
         if self.end is None:
             self.end, self._reason, self._done = end, reason, self._clock()
@@ -158,40 +159,11 @@ class _Running:
             self._finish("void", "stopped by the user")
         elif self.control.take_skip():
             self._finish("skipped", "skipped")
-        elif self.control.paused and self._pause == "no":
-            self._ask_to_hold()
-        elif self.control.paused and self._pause == "asked" and time.monotonic() - self._asked > PATIENCE_SECONDS:
-            self._hold(step=None, answered=False)
-        elif not self.control.paused and self._pause != "no":
-            self._go_on()
-
-    def _ask_to_hold(self) -> None:
-        if self._ready is None:
-            self._hold(
-                step=None, answered=False
-            )  # nothing counts yet, or it knows nothing of us: freeze it where it is
         else:
-            self._pause, self._asked = "asked", time.monotonic()
-            self._channel.send({"type": "pause"})
-
-    def _hold(self, step: int | None, answered: bool) -> None:
-        self._pause, self._answered = "held", answered
-        self._clock.hold()
-        sandbox.freeze(self.process, frozen=True)
-        self._events.append(TrialHeld(self.order.number, self.order.trial, step))
-
-    def _go_on(self) -> None:
-        span = self._clock.go() if self._pause == "held" else 0.0
-        if self._pause == "held":
-            sandbox.freeze(self.process, frozen=False)
-            self._held_seconds += span
-            self._events.append(TrialContinued(self.order.number, self.order.trial, span))
-        if self._ready is not None:
-            self._channel.send({"type": "resume", "frozen_seconds": 0.0 if self._answered else span})
-        self._pause, self._answered = "no", False
+            self._add(self._hold.follow(paused=self.control.paused, ready=self._ready is not None))
 
     def _check_limits(self) -> None:
-        if self._pause == "held":
+        if self._hold.held:
             return
         now, budget = self._clock(), self.order.budget
         longest = budget.train_seconds + budget.overtime_seconds
@@ -257,8 +229,8 @@ class _Running:
                 self._channel.go(self.order.handover)
             case "step" if self._ready is not None:
                 self._telemetry.report(self._clock() - self._ready, message)
-            case "held" if self._pause == "asked":
-                self._hold(self._telemetry.step, answered=True)
+            case "held":
+                self._add(self._hold.answer(self._telemetry.step))
             case "done" if self._ready is not None:
                 summary = message.get("summary")
                 if isinstance(summary, dict):
@@ -296,7 +268,7 @@ class _Running:
         peak = self._summary.get("peak_memory_mb", self._peak_mb)
         train = self._done - (self._ready or 0.0)
         return Finished(
-            self.end, self._reason, train, self._done, self._held_seconds, peak, self._log.tail(), self._summary
+            self.end, self._reason, train, self._done, self._hold.seconds, peak, self._log.tail(), self._summary
         )
 
 

@@ -125,8 +125,10 @@ def test_an_abuse_is_a_crash_with_its_reason_and_the_loop_goes_on(name, speaking
 
 NOISE = """\
 say(type="done")
-for junk in (b"{", b"[]", b"null", b'{"type": "ready"}', b'{"type": "held", "step": "x"}', b"\\xff", b'{"type": []}', b"[" * 60_000):
-    control.sendall(junk + b"\\n")
+junk = [b"{", b"[]", b"null", b"\\xff", b'{"type": []}', b"[" * 60_000]
+junk += [b'{"type": "ready"}', b'{"type": "held", "step": "x"}']
+for line in junk:
+    control.sendall(line + b"\\n")
 say(type="step", step=float("nan"), loss=float("inf"), progress="much", tokens_per_second=10**400)
 say(type="ready")
 """
