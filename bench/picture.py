@@ -1,4 +1,4 @@
-"""Write the README's picture: the cockpit over a recorded run, as SVG.
+"""Write the README's picture, as SVG: the cockpit over a run of the demo that was recorded while it trained.
 
 python bench/picture.py OUT.svg [COLUMNS ROWS]
 """
@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import runpy
 import sys
-import tempfile
 from pathlib import Path
 
 from tui.app import Cockpit
 from tui.feed import Feed
 
-RECORDED_RUN = Path(__file__).parents[1] / "tests" / "tui" / "recorded_run.py"
+RECORDED_RUN = Path(__file__).parents[1] / "docs" / "recorded-run"
 
 
 async def picture(run_folder: Path, columns: int, rows: int) -> str:
@@ -37,9 +35,7 @@ async def picture(run_folder: Path, columns: int, rows: int) -> str:
 def main() -> None:
     out = Path(sys.argv[1])
     columns, rows = (int(n) for n in sys.argv[2:4]) if len(sys.argv) > 3 else (120, 36)
-    write_run = runpy.run_path(str(RECORDED_RUN))["write_run"]
-    with tempfile.TemporaryDirectory() as folder:
-        svg = asyncio.run(picture(write_run(Path(folder) / "nov20", 18), columns, rows))
+    svg = asyncio.run(picture(RECORDED_RUN, columns, rows))
     svg = re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)  # the fonts lie elsewhere: any monospace will do
     out.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n")
 
