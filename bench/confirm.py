@@ -33,7 +33,7 @@ def main() -> None:
     history = fold(read(folder / "journal.jsonl"))
     assert history.run is not None
     assert history.best is not None
-    print(f"run {history.run.tag}: {len(history.experiments)} experiments, {history.count('keep')} kept")
+    print(f"run {history.run.tag}: {history.proposals} experiments, {history.count('keep')} kept")
     means = []
     for experiment in (history.experiments[0], history.best):
         assert experiment.measurement is not None

@@ -65,8 +65,13 @@ class History:
         return self.pending.number if self.pending else len(self.experiments)
 
     def count(self, outcome: str) -> int:
-        """Finished experiments with this verdict, the baseline included."""
-        return sum(e.verdict.outcome == outcome for e in self.experiments)
+        """Finished experiments with this verdict. The baseline is no keep: it is what keeps are measured against."""
+        return sum(e.verdict.outcome == outcome and (e.number > 0 or outcome != "keep") for e in self.experiments)
+
+    @property
+    def proposals(self) -> int:
+        """Finished experiments after the baseline."""
+        return sum(e.number > 0 for e in self.experiments)
 
 
 def fold(stream: Iterable[tuple[ev.Event, float]], history: History | None = None) -> History:

@@ -195,7 +195,7 @@ def _limits(options: Options, history: History) -> EngineStarted:
     before = history.engine
     experiments = before.experiments if before else history.run.experiments
     hours = before.hours if before else history.run.hours
-    done = max(0, len(history.experiments) - 1)
+    done = history.proposals
     if options.experiments is not None:
         experiments = done + options.experiments
     if options.hours is not None:

@@ -97,9 +97,9 @@ class Run:
 
     def _limit_reached(self) -> bool:
         limits, history = self.history.engine, self.history
-        if limits is None:
+        if limits is None or not history.experiments:  # the baseline is always wanted
             return False
-        if limits.experiments is not None and len(history.experiments) - 1 >= limits.experiments:
+        if limits.experiments is not None and history.proposals >= limits.experiments:
             return True
         seconds = history.active_seconds + max(0.0, time.time() - history.last_time)
         return limits.hours is not None and seconds >= limits.hours * 3600

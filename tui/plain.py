@@ -208,8 +208,8 @@ def summary(state: State, run_folder: Path) -> list[str]:
     if best:
         lines.append(f"best: {_best(state, best)}")
     if run:
-        done = len(state.history.experiments)
-        lines.append(f"{done} experiments with the baseline: {counts(state)}")
+        done = state.history.proposals
+        lines.append(f"{done} experiment{'' if done == 1 else 's'} after the baseline: {counts(state)}")
         branch = f"autoresearch/{text.one_line(run.tag)}"
         lines.append(f"the branch {branch} in {text.one_line(run.workspace)} holds what was kept; see it with:")
         lines.append(f"  autoresearch results   or   git log {branch}")

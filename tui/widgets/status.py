@@ -94,7 +94,7 @@ def work(state: State, now: float, width: int) -> list[Piece]:
     h, live = state.history, state.live
     stands = standing(state, now)
     if stands.over:
-        return fit([part(9, (f"{len(h.experiments)} experiments: {counts(state)}" if h.run else "", ""))], [], width)
+        return fit([part(9, (f"{h.proposals} experiments: {counts(state)}" if h.run else "", ""))], [], width)
     doing = "held" if stands.glyph == text.PAUSED else activity(state)
     left = [part(9, (f"{doing} #{h.next_number}" if h.run else "preparing", "live"))]
     if live and h.phase in ("training", "evaluating", "deciding"):
