@@ -28,6 +28,8 @@ def standing(state: State, now: float) -> Standing:
         message = text.one_line(h.ended.message)
         if h.ended.reason == "failed":
             return Standing(text.CRASHED, "FAILED", message, over=True, trouble=True)
+        if h.ended.reason == "done":
+            resume = f"for more: `autoresearch resume {state.tag} --experiments 20`"
         word = "DONE" if h.ended.reason == "done" else "STOPPED"
         return Standing(text.ENDED, word, f"{message + '; ' if message else ''}{resume}", over=True)
     if state.alive is False and h.run is None:
