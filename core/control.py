@@ -117,16 +117,26 @@ class Control:
     The thread behind it only changes flags and journals acknowledgements; the engine does the rest in its own.
     """
 
-    def __init__(self, run_folder: Path, record: Callable[[Acknowledged], object], phase: Callable[[], Phase]) -> None:
-        """`record` makes an acknowledgement durable, `phase` says what the run is doing; both from any thread."""
+    def __init__(
+        self,
+        run_folder: Path,
+        record: Callable[[Acknowledged], object],
+        phase: Callable[[], Phase],
+        in_baseline: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`record` makes an acknowledgement durable; `phase` and `in_baseline` say what the run is doing.
+
+        All three are called from the thread of this door.
+        """
         self.paused = False
         self.pause_after = False
         self.stopping = False
         self.stopping_now = False
         self.wake, self._waker = socket.socketpair()
         self.wake.setblocking(False)
+        self._waker.setblocking(False)
         self._skip = False
-        self._record, self._phase = record, phase
+        self._record, self._phase, self._in_baseline = record, phase, in_baseline
         self._changed = threading.Condition()
         self._path = socket_path(run_folder)
         self._server = self._listen()
@@ -166,9 +176,12 @@ class Control:
         """Take a command; returns when it takes effect, in words. Journals the acknowledgement."""
         with self._changed:
             effect = self._apply(command)
-            self._record(Acknowledged(command, effect))
-            self._changed.notify_all()
-        self._waker.send(b"!")
+            try:
+                self._record(Acknowledged(command, effect))
+            finally:  # a full disk must not keep a stop from being heard
+                self._changed.notify_all()
+                with contextlib.suppress(BlockingIOError):  # it has not looked since the last one, and will
+                    self._waker.send(b"!")
         return effect
 
     def _apply(self, command: Command) -> str:
@@ -186,8 +199,11 @@ class Control:
                 self.pause_after = True
                 return "pauses after this trial"
             case "resume":
-                was, self.paused, self.pause_after = self.paused or self.pause_after, False, False
+                was = self.paused or self.pause_after or self.stopping
+                self.paused = self.pause_after = self.stopping = False
                 return "goes on" if was else "was not paused"
+            case "skip" if in_trial and self._in_baseline():
+                return "not done: the baseline is what everything else is measured against"
             case "skip" if in_trial:
                 self._skip = True
                 return "ends this trial and discards its experiment"
@@ -229,7 +245,7 @@ class Control:
     def _answer(self, line: bytes) -> dict[str, object]:
         try:
             command = json.loads(line)["command"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return {"ok": False, "effect": "not a command: one JSON line with a key `command` is expected"}
         for known in get_args(Command):
             if command == known:

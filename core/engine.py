@@ -13,7 +13,7 @@ import threading
 from typing import IO
 
 from core import sandbox
-from core.errors import AutoresearchError
+from core.errors import AutoresearchError, UsageError
 from core.launch import Options
 from core.opening import open_run
 from core.run import drain
@@ -49,6 +49,10 @@ def main(argv: list[str]) -> int:
     except AutoresearchError as error:
         reports.say(error=str(error), exit_code=error.exit_code)
         return error.exit_code
+    except OSError as error:  # a read-only workspace, a full disk, a file where a folder should be
+        where = error.filename or "the workspace or the cache folder"
+        reports.say(error=f"{where}: {error.strerror or error}; nothing was started", exit_code=UsageError.exit_code)
+        return UsageError.exit_code
 
     def stop_now(signum: int, frame: object) -> None:
         threading.Thread(target=run.control.apply, args=("stop-now",)).start()  # not in a handler: it takes locks

@@ -48,6 +48,7 @@ class Evaluation:
         """`folder` is ours alone; `told` is the content of the trial file, but for `control` and `answer`."""
         self._argv, self._folder, self._told, self._log = argv, folder, told, log
         self._process: subprocess.Popen[bytes] | None = None
+        self._failure = ""
 
     def start(self) -> None:
         """Start the command, which then waits for `go`."""
@@ -58,24 +59,25 @@ class Evaluation:
         theirs = self._channel.theirs.fileno()
         tell(trial_file, {**self._told, "answer": str(self._folder / "measurement.json"), "control": theirs})
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._log, "wb") as output:
-            self._process = sandbox.spawn(
-                self._argv,
-                cwd=empty,
-                env=sandbox.environment(trial_file),
-                pass_fds=(theirs,),
-                output=output.fileno(),
-            )
-        self._channel.theirs.close()
+        env = sandbox.environment(trial_file)
+        with open(self._log, "wb") as output, self._channel.theirs:
+            try:
+                self._process = sandbox.spawn(
+                    self._argv, cwd=empty, env=env, pass_fds=(theirs,), output=output.fileno()
+                )
+            except OSError as error:
+                self._failure = f"{error.strerror}: {self._argv[0]}"
+                self._channel.close()
 
     def finish(self, control: Control, limit_seconds: float) -> Answer:
         """Say go (starting it first where it was not early), wait for the answer and check it.
 
         A pause waits until evaluation is over: it takes seconds and nothing is trained in it.
         """
-        if self._process is None:
+        if self._process is None and not self._failure:
             self.start()
-        assert self._process is not None
+        if self._process is None:
+            return Answer("crash", f"evaluate cannot be started: {self._failure}")
         self._channel.go()
         deadline = time.monotonic() + limit_seconds
         while self._process.poll() is None:
@@ -89,6 +91,11 @@ class Evaluation:
                 return Answer("crash", f"timeout: evaluation was not over after {limit_seconds:.0f} s")
         return self._answer(self._process.returncode)
 
+    @property
+    def pids(self) -> set[int]:
+        """The living process, if there is one."""
+        return set() if self._process is None else {self._process.pid}
+
     def close(self) -> None:
         """End it and everything it started."""
         if self._process is None:
@@ -101,8 +108,10 @@ class Evaluation:
 
     def _answer(self, code: int) -> Answer:
         try:
+            if code != 0:
+                raise ValueError
             said = json.loads((self._folder / "measurement.json").read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             tail = plain_tail(self._log.read_bytes())
             return Answer("crash", f"evaluate gave no answer (exit status {code})", tail)
         return check_answer(said)

@@ -251,7 +251,6 @@ Event = (
 # --- commands --------------------------------------------------------------------------------------------------------
 
 Command = Literal["pause", "pause-after", "resume", "skip", "stop", "stop-now"]
-COMMANDS: tuple[Command, ...] = ("pause", "pause-after", "resume", "skip", "stop", "stop-now")
 
 # --- to and from a journal line --------------------------------------------------------------------------------------
 

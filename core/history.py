@@ -6,7 +6,7 @@ history = fold(events)          # or, one event at a time: history = reduce(hist
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from core import events as ev
@@ -52,13 +52,17 @@ class History:
     refused: int = 0
     last_refusal: ev.ProposalRefused | None = None
     last_time: float = 0.0
-    active_seconds: float = 0.0  # the time engines have spent on this run, pauses of the run included
-    engine_since: float = field(default=0.0)
+    active_seconds: float = 0.0  # the time engines have spent on this run, pauses left out
 
     @property
     def best(self) -> Experiment | None:
         """The incumbent as an experiment; None before the baseline is kept."""
         return next((e for e in reversed(self.experiments) if e.number == self.incumbent), None)
+
+    @property
+    def standing_still(self) -> bool:
+        """Whether a pause is in force, between trials or within one."""
+        return self.paused is not None or (self.pending is not None and self.pending.held_since is not None)
 
     @property
     def next_number(self) -> int:
@@ -89,9 +93,7 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
         case ev.RunStarted():
             return replace(h, run=event, started_at=time)
         case ev.EngineStarted():
-            return replace(
-                h, engine=event, engine_since=time, ended=None, paused=None, paused_since=None, phase="starting"
-            )
+            return replace(h, engine=event, ended=None, paused=None, paused_since=None, phase="starting")
         case ev.RunPaused():
             return replace(h, paused=event, paused_since=time)
         case ev.RunContinued():
@@ -111,7 +113,7 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
 def _worked(h: History, event: ev.Event, time: float) -> float:
     """Seconds since the last event, if an engine was at work between the two."""
     between_engines = isinstance(event, ev.RunStarted | ev.EngineStarted) or h.ended is not None
-    return 0.0 if between_engines or not h.last_time else max(0.0, time - h.last_time)
+    return 0.0 if between_engines or h.standing_still or not h.last_time else max(0.0, time - h.last_time)
 
 
 def _experiment(h: History, event: ev.Event, time: float) -> History:
@@ -139,13 +141,11 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
         case ev.Measured():
             m = Measurement(event.value, event.train_seconds, event.total_seconds, event.peak_memory_mb,
                             event.findings, event.self_reported)  # fmt: skip
-            return replace(
-                h, phase="deciding", pending=replace(p, measurement=m, trials=p.trials + 1, trial_open=False)
-            )
+            p = replace(p, measurement=m, trial=event.trial, trials=p.trials + 1, trial_open=False)
+            return replace(h, phase="deciding", pending=p)
         case ev.Crashed():
-            return replace(
-                h, phase="deciding", pending=replace(p, crashed=event, trials=p.trials + 1, trial_open=False)
-            )
+            p = replace(p, crashed=event, trial=event.trial, trials=p.trials + 1, trial_open=False)
+            return replace(h, phase="deciding", pending=p)
         case ev.Judged():
             return replace(h, pending=replace(p, judged=event))
         case ev.BranchMoved():

@@ -47,7 +47,7 @@ class Options:
 def launch(options: Options, progress: Callable[[str], None]) -> Path:
     """Start the engine and wait until its run is open. Returns the run folder.
 
-    Raises what stopped it: UsageError (nothing was changed), Busy, RunFailed.
+    Raises what stopped it: UsageError (nothing was changed) or RunFailed.
     """
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as complaints:

@@ -51,12 +51,14 @@ def propose(run: Run) -> Iterator[Event]:
         return
     number, best = run.history.next_number, run.history.best
     yield from run.hold_if_paused()
+    if run.control.stopping or run.control.stopping_now:
+        return
     yield Proposing(number, best.number if best else None)
     proposal, refusals = BASELINE if number == 0 else None, 0
     while proposal is None and not run.control.stopping_now:
         try:
             proposal = run.agent.propose(run.request())
-            run.check(proposal)
+            proposal = run.checked(proposal)
         except agents.Refused as refusal:
             proposal, refusals = None, refusals + 1
             yield ProposalRefused(number, refusal.reason, refusal.description)

@@ -16,6 +16,7 @@ from core.trial import Finished, Order, supervise
 if TYPE_CHECKING:
     from core.run import Run
 
+CHECKOUTS = ("serve-1", "serve-2")
 FIRST_SEED = 42  # the original's, for a run with seed 0; each further trial of an experiment takes the next one
 _FORMS = {"mfu_percent": ".2f", "total_tokens_M": ".1f", "num_steps": ".0f", "num_params_M": ".1f", "depth": ".0f"}
 _SUMMARY = (
@@ -58,10 +59,10 @@ def _run_trial(run: Run, commit: str, number: int, trial: int, work: Path) -> It
         "checkpoint": str(checkpoint),
     }
     tree = work / "train" / "tree"
-    run.workspace.checkout(commit, tree)
     folder = tree / task.folder
-    for name in task.link:
-        (folder / name).symlink_to(run.workspace.root / task.folder / name)
+    _check_out(run, commit, tree)
+    if task.metric.json is not None:
+        (folder / task.metric.json).unlink(missing_ok=True)  # one that was committed is nobody's result
     clock = Clock()
     evaluation = _evaluation(run, commit, work, kept, {**told, "work": str(folder)})
     try:
@@ -72,19 +73,39 @@ def _run_trial(run: Run, commit: str, number: int, trial: int, work: Path) -> It
             {"role": "train", **told}, kept, task.budget, run.handover,
         )  # fmt: skip
         finished = yield from supervise(order, seed, run.control)
-        answer = _answer(run, finished, evaluation, kept / "log", folder)
+        sandbox.end_orphans(spare=evaluation.pids if evaluation else ())
+        if finished.end == "done":
+            for name in CHECKOUTS if evaluation else ():
+                _check_out(run, commit, work / "evaluation" / name)  # whatever the trial may have left there goes
+        answer = _answer(run, finished, evaluation, order)
         yield from _conclude(run, order, finished, answer, clock() - finished.held_seconds, checkpoint)
     finally:
         if evaluation:
             evaluation.close()
 
 
+def _check_out(run: Run, commit: str, tree: Path) -> None:
+    """The commit's files, and links to what git does not hold. Whatever else lies in the task's folder goes."""
+    folder = tree / run.task.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for stranger in folder.iterdir():
+        if stranger.is_dir() and not stranger.is_symlink():
+            shutil.rmtree(stranger)
+        else:
+            stranger.unlink()
+    run.workspace.checkout(commit, tree)
+    for name in run.task.link:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(run.workspace.root / run.task.folder / name)
+
+
 def _evaluation(run: Run, commit: str, work: Path, kept: Path, told: dict[str, Any]) -> Evaluation | None:
+    """The evaluate command and its two checkouts, which are made afresh when training is over."""
     if "evaluate" not in run.task.commands:
         return None
-    folders = [work / "evaluation" / name / run.task.folder for name in ("serve-1", "serve-2")]
-    for name in ("serve-1", "serve-2"):
-        run.workspace.checkout(commit, work / "evaluation" / name)
+    folders = [work / "evaluation" / name / run.task.folder for name in CHECKOUTS]
+    for name in CHECKOUTS:
+        _check_out(run, commit, work / "evaluation" / name)
     store, best = kept / "store", run.history.best
     store.mkdir(exist_ok=True)
     serve = run.task.command("serve", folders[0]) if "serve" in run.task.commands else []
@@ -101,14 +122,14 @@ def _evaluation(run: Run, commit: str, work: Path, kept: Path, told: dict[str, A
     return Evaluation(argv, work / "evaluation", told, kept / "evaluate.log")
 
 
-def _answer(run: Run, finished: Finished, evaluation: Evaluation | None, log: Path, folder: Path) -> Answer:
+def _answer(run: Run, finished: Finished, evaluation: Evaluation | None, order: Order) -> Answer:
     if finished.end != "done":
         return Answer(finished.end, finished.reason, finished.log_tail)
     changed = run.changed_frozen_files()
     if changed:
         return Answer("crash", f"rejected: the frozen file {changed[0]} changed during the run")
     if evaluation is None:
-        return self_reported(run.task.metric, log, folder)
+        return self_reported(run.task.metric, order.folder / "log", order.cwd)
     left = max(5.0, run.task.budget.timeout_seconds - finished.active_seconds)
     return evaluation.finish(run.control, left)
 

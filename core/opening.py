@@ -19,7 +19,7 @@ from core.control import alive, cache_folder, lock
 from core.errors import Busy, UsageError
 from core.events import EngineStarted, RunStarted
 from core.history import History, fold
-from core.journal import Journal, read
+from core.journal import Journal, read, replace_durably, results_tsv
 from core.launch import BACKENDS, RUNS, Options, find_run
 from core.prepare import prepare
 from core.run import Run, file_digest
@@ -45,6 +45,7 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     task = parse(folder, content, workspace.root / folder / "task.toml")
     check_files(workspace.root, task)
     artifact = [f"{folder}/{name}" if folder else name for name in task.artifact]
+    workspace.check_branches_fit()
     base = workspace.head()
     changed = workspace.changed_files(base, artifact)
     tag = _free_tag(workspace, options.tag)
@@ -116,6 +117,7 @@ def _wire(
     sandbox.sweep(work)  # what a killed engine left running, and its folders
     shutil.rmtree(work, ignore_errors=True)
     run = Run(folder, workspace, history, journal, agent, prepared, work)
+    replace_durably(folder / "results.tsv", results_tsv(history))
     run.record(engine)
     return run
 
@@ -158,10 +160,10 @@ def _free_tag(workspace: Workspace, wanted: str | None) -> str:
     if wanted is None:
         today = datetime.date.today().strftime("%b%d").lower()
         tags = (today if k == 1 else f"{today}-{k}" for k in range(1, 10_000))
-        return next(t for t in tags if not (workspace.root / RUNS / t).exists() and workspace.tip(t) is None)
+        return next(t for t in tags if not (workspace.root / RUNS / t).exists() and not workspace.holds(t))
     check_tag(wanted)
     folder = workspace.root / RUNS / wanted
-    if folder.exists():
+    if _begun(folder):
         if alive(folder):
             raise Busy(f"run {wanted} has an engine already; watch it with: autoresearch, or take another --tag")
         raise UsageError(f"run {wanted} exists; go on with: autoresearch resume {wanted}, or take another --tag")
@@ -171,7 +173,19 @@ def _free_tag(workspace: Workspace, wanted: str | None) -> str:
     if workspace.tip(wanted) is not None:
         mend = f"take another --tag, or remove it with: git branch -D {branch_name(wanted)}"
         raise UsageError(f"branch {branch_name(wanted)} exists, but no run of that tag; {mend}")
+    if workspace.holds(wanted):
+        raise UsageError(f"refs/autoresearch/{wanted}/ holds experiments of an earlier run; take another --tag")
     return wanted
+
+
+def _begun(folder: Path) -> bool:
+    """Whether a run folder is more than the trace of an engine that died before the first line of its journal."""
+    return alive(folder) or _has_journal(folder)
+
+
+def _has_journal(folder: Path) -> bool:
+    journal = folder / "journal.jsonl"
+    return journal.exists() and any(isinstance(event, RunStarted) for event, _ in read(journal))
 
 
 def _check_branch(workspace: Workspace, history: History) -> None:
@@ -183,9 +197,10 @@ def _check_branch(workspace: Workspace, history: History) -> None:
         raise UsageError(f"branch {branch_name(tag)} is checked out in a worktree; {mend}")
     at = workspace.tip(tag)
     in_flight = p.committed.commit if p and p.committed and p.judged and p.judged.outcome == "keep" else None
-    if at not in (history.tip, in_flight):
+    if at not in {history.tip} | ({in_flight} if in_flight else set()):
         stands = f"stands at {at[:7]}, which this run did not do" if at else "is gone"
-        back = f"git branch -f {branch_name(tag)} {history.tip}"
+        before = history.tip
+        back = f"git branch -f {branch_name(tag)} {before}" if before else f"git branch -D {branch_name(tag)}"
         raise UsageError(f"branch {branch_name(tag)} {stands}; put it back with: {back}, then resume")
 
 
@@ -227,11 +242,10 @@ def _make_folder(root: Path, tag: str) -> Path:
     folder = root / RUNS / tag
     (root / RUNS).mkdir(exist_ok=True)
     (root / RUNS / ".gitignore").write_text("*\n", encoding="utf-8")
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        raise Busy(f"run {tag} was started by somebody else in this moment; take another --tag") from None
+    folder.mkdir(mode=0o700, exist_ok=True)
     _lock_run(folder)
+    if _has_journal(folder):
+        raise Busy(f"run {tag} was started by somebody else in this moment; take another --tag")
     return folder
 
 

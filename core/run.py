@@ -1,7 +1,4 @@
-"""Open or resume a run folder, wire its parts together, and drain the loop into the journal. The engine's process.
-
-python -P -m core.run REPORTS OPTIONS     (started by core.launch; REPORTS is a descriptor, OPTIONS is JSON)
-"""
+"""A run at work: its parts, its journal, what the loop asks of it, and the drain of the loop into the journal."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +22,13 @@ from core.experiment import Proposal
 from core.history import History, Pending, Phase, reduce
 from core.journal import Journal, replace_durably, results_tsv
 from core.judge import POLICIES
+from core.log import plain
 from core.loop import research
 from core.task import Task, parse
 from core.workspace import Workspace
 
 LARGEST_SOURCE = 2**20  # characters of one artifact file
+LONGEST_DESCRIPTION, LONGEST_HYPOTHESIS = 300, 4000  # characters
 
 
 class Run:
@@ -59,7 +59,7 @@ class Run:
         self._journal = journal
         self._recording = threading.Lock()
         self._tried: dict[int, str] = {}  # experiment -> key of its source
-        self.control = Control(folder, self.record, self._phase)
+        self.control = Control(folder, self.record, self._phase, lambda: self.in_flight.number == 0)
 
     # --- the journal -------------------------------------------------------------------------------------------------
 
@@ -91,8 +91,9 @@ class Run:
             log = self.folder / "trials" / f"0-{done[0].trial}" / "log"
             mend = f"mend and commit it, then start a new run; its log: {log}"
             raise RunFailed(f"the baseline is no good ({done[0].verdict.reason}); {mend}")
-        if self.history.pending and self.history.pending.proposed:
-            return True  # what is in flight is brought to its end first
+        pending = self.history.pending
+        if pending and pending.proposed:  # what is in flight is brought to its end first, as far as that goes
+            return not (self.control.stopping and pending.judged)
         return not self.control.stopping and not self._limit_reached()
 
     def _limit_reached(self) -> bool:
@@ -129,9 +130,11 @@ class Run:
 
         return agents.Request(number, sources, program, self.history, direction, is_new)
 
-    def check(self, proposal: Proposal) -> None:
-        """Refuse what must not be committed. Raises agents.Refused."""
-        request, said = self.request(), proposal.description
+    def checked(self, proposal: Proposal) -> Proposal:
+        """The proposal as it may be committed, its words made plain. Raises agents.Refused for what must not be."""
+        said, why = " ".join(plain(proposal.description).split()), plain(proposal.hypothesis)
+        proposal = replace(proposal, description=said[:LONGEST_DESCRIPTION], hypothesis=why[:LONGEST_HYPOTHESIS])
+        request = self.request()
         if not {n: t for n, t in proposal.edits.items() if request.sources.get(n) != t}:
             raise agents.Refused("no edit: the source is the incumbent's", said)
         for name, text in proposal.edits.items():
@@ -143,10 +146,11 @@ class Run:
                 text.encode("utf-8")
                 if name.endswith(".py"):
                     ast.parse(text)
-            except (SyntaxError, ValueError) as error:
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all that ast.parse raises
                 raise agents.Refused(f"{name} does not parse: {error}", said) from None
         if not request.is_new(proposal.edits):
             raise agents.Refused("a duplicate: an earlier experiment had this very source", said)
+        return proposal
 
     def in_workspace(self, edits: Mapping[str, str]) -> dict[str, str]:
         """The same edits by paths relative to the workspace."""
@@ -163,6 +167,9 @@ class Run:
         """Drop what no later experiment needs: checkpoints of discards, stores of everything but the incumbent."""
         ours = self.folder / "trials" / f"{p.number}-{p.trial}"
         best = self.history.best
+        for void in set((self.folder / "trials").glob(f"{p.number}-*")) - {ours}:
+            shutil.rmtree(void / "store", ignore_errors=True)
+            (void / "checkpoint.safetensors").unlink(missing_ok=True)
         if p.judged and p.judged.outcome != "keep":
             (ours / "checkpoint.safetensors").unlink(missing_ok=True)
             shutil.rmtree(ours / "store", ignore_errors=True)
@@ -212,5 +219,9 @@ def drain(run: Run) -> RunEnded:
         traceback.print_exc()
         mend = f"see {run.folder / 'engine.log'}; go on with: autoresearch resume {run.tag}"
         ended = RunEnded("failed", f"the engine itself failed ({type(error).__name__}: {error}); {mend}")
-    run.record(ended)
+    try:
+        run.record(ended)
+    except OSError:  # a full disk: viewers see the engine gone, and resume goes on from the last durable line
+        traceback.print_exc()
+        ended = RunEnded("failed", "the journal cannot be written")
     return ended

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -103,9 +103,9 @@ def sweep(folder: Path, limit_seconds: float = 5.0) -> int:
     return ended
 
 
-def end_orphans() -> None:
-    """End and reap every child of this process: between two trials an engine has none but those it adopted."""
-    children = psutil.Process().children()
+def end_orphans(spare: Collection[int] = ()) -> None:
+    """End and reap every child of this process but those: after a trial, they are what escaped from it."""
+    children = [child for child in psutil.Process().children() if child.pid not in spare]
     for child in children:
         _kill(child)
     psutil.wait_procs(children, timeout=5.0)

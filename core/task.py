@@ -5,6 +5,7 @@ Unknown keys and wrong types are refused by key and line: a misspelt budget must
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -146,6 +147,12 @@ def _check(path: Path, text: str, content: Mapping[str, Any]) -> None:
                 raise UsageError(f"{where}: unknown key; known here: {', '.join(_KEYS[section])}")
             if not _is(value, _KEYS[section][key]):
                 raise UsageError(f"{where}: must be {_KEYS[section][key]}, not {value!r}")
+    for key, value in content.get("settings", {}).items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            where = f"{path}:{_line(text, 'settings', key)}: [settings] {key}"
+            raise UsageError(f"{where}: must be text, a number, true or false, or a list or table of those") from None
     for section, key in _REQUIRED:
         if not content.get(section, {}).get(key):
             raise UsageError(f"{path}: [{section}] {key} is missing or empty")

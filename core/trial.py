@@ -67,7 +67,11 @@ class Finished:
 
 def supervise(order: Order, seed: int, control: Control) -> Generator[Event, None, Finished]:
     """Run one trial to its end, whatever that is. When this returns, none of its processes is left."""
-    running = _Running(order, control)
+    control.take_skip()  # one that came too late for the trial before
+    try:
+        running = _Running(order, control)
+    except OSError as error:
+        return Finished("crash", f"cannot be started: {error.strerror}: {order.argv[0]}", 0.0, 0.0, 0.0, 0.0, "")
     try:
         yield TrialStarted(order.number, order.trial, seed, running.process.pid)
         while running.end is None:
@@ -118,6 +122,12 @@ class _Running:
             self.process = sandbox.spawn(
                 self.order.argv, cwd=self.order.cwd, env=env, pass_fds=(theirs,), output=writer
             )
+        except OSError:
+            os.close(self._output)
+            self._channel.close()
+            self._telemetry.close()
+            self._log.close()
+            raise
         finally:
             self._channel.theirs.close()
             os.close(writer)
@@ -184,7 +194,9 @@ class _Running:
         self._read_messages()
         while self._read_log():
             pass
-        if code == 0:
+        if code == 0 and self.order.handover and self._ready is None:
+            self._finish("crash", "it ended without asking for the rows")
+        elif code == 0:
             self._finish("done")
         else:
             self._finish("crash", crash_reason(self._log.tail(), code))
@@ -265,7 +277,9 @@ class _Running:
     def finished(self) -> Finished:
         assert self.end is not None
         assert self._done is not None
-        peak = self._summary.get("peak_memory_mb", self._peak_mb)
+        peak = self._peak_mb
+        if self.order.told["device"] != "cpu":  # a card's memory only the trial can see
+            peak = max(0.0, self._summary.get("peak_memory_mb", peak))
         train = self._done - (self._ready or 0.0)
         return Finished(
             self.end, self._reason, train, self._done, self._hold.seconds, peak, self._log.tail(), self._summary

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pygit2
-from pygit2.enums import CheckoutStrategy, FileMode, SortMode
+from pygit2.enums import CheckoutStrategy, FileMode
 
 from core.errors import RunFailed, UsageError
 
@@ -76,17 +76,20 @@ class Workspace:
 
     def checked_out(self, tag: str) -> bool:
         """Whether some worktree has the run's branch checked out (also one whose branch has no commit yet)."""
-        branch = self._repo.branches.local.get(branch_name(tag))
-        return bool(branch and branch.is_checked_out())
+        git = self._common_folder()
+        heads = [git / "HEAD", *(git / "worktrees").glob("*/HEAD")]
+        return any(_text(head) == f"ref: refs/heads/{branch_name(tag)}\n" for head in heads)
 
-    def history(self, tip: str, base: str) -> list[str]:
-        """The commits of `base..tip`, oldest first."""
-        walker = self._repo.walk(tip, SortMode.TOPOLOGICAL | SortMode.REVERSE)
-        walker.hide(base)
-        return [str(c.id) for c in walker]
+    def holds(self, tag: str) -> bool:
+        """Whether a run of this tag has left a branch or a pinned experiment."""
+        pins = f"refs/autoresearch/{tag}/"
+        return self.tip(tag) is not None or any(name.startswith(pins) for name in self._repo.references)
 
-    def exists(self, commit: str) -> bool:
-        return commit in self._repo
+    def check_branches_fit(self) -> None:
+        """Refuse a repository with a branch `autoresearch`: git cannot have branches below the name of another."""
+        if self._repo.references.get("refs/heads/autoresearch") is not None:
+            mend = "rename it with: git branch -m autoresearch another-name"
+            raise UsageError(f"{self.root}: its branch `autoresearch` is where branches autoresearch/TAG go; {mend}")
 
     def diff(self, old: str, new: str, paths: Sequence[str]) -> str:
         """Unified diff of these files between two commits."""
@@ -129,13 +132,12 @@ class Workspace:
                 self._repo.create_reference_direct(name, pygit2.Oid(hex=new), False, "autoresearch: baseline")
             else:
                 reference.set_target(pygit2.Oid(hex=new), "autoresearch: keep")
-        except (pygit2.GitError, ValueError) as error:
+        except (pygit2.GitError, ValueError, OSError) as error:
             raise RunFailed(f"branch {branch_name(tag)} could not be moved: {error}; resume when it is free") from None
 
     def remove_stale_locks(self, tag: str) -> None:
         """Remove ref locks that a killed engine of this run left. Only for the holder of the run's lock."""
-        git = Path(self._repo.path) if not self._repo.is_bare else self.root
-        git = Path(os.path.realpath(git / self._commondir()))
+        git = self._common_folder()
         (git / f"refs/heads/{branch_name(tag)}.lock").unlink(missing_ok=True)
         for lock in (git / f"refs/autoresearch/{tag}").glob("*.lock"):
             lock.unlink(missing_ok=True)
@@ -174,10 +176,11 @@ class Workspace:
             return self._repo.default_signature
         return pygit2.Signature(*_ENGINE)
 
-    def _commondir(self) -> str:
-        """In a linked worktree refs live in the main repository, which the file `commondir` names."""
-        file = Path(self._repo.path) / "commondir"
-        return file.read_text().strip() if file.exists() else "."
+    def _common_folder(self) -> Path:
+        """The .git folder. In a linked worktree refs live in the main one's, which the file `commondir` names."""
+        git = Path(self._repo.path)
+        file = git / "commondir"
+        return Path(os.path.realpath(git / file.read_text().strip())) if file.exists() else git
 
 
 def create(folder: Path, message: str) -> str:

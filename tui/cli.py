@@ -24,7 +24,7 @@ BUDGET = click.option("--budget", type=float, metavar="S", help="Training second
 EXPERIMENTS = click.option(
     "--experiments", type=int, metavar="N", help="Stop after N experiments; 0: the baseline alone."
 )
-HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hours of work.")
+HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hours of work, pauses left out.")
 BACKEND = click.option("--backend", metavar="B", help="cuda (PyTorch: NVIDIA, and the CPU).")
 DEVICE = click.option("--device", default="auto", show_default=True, metavar="D", help="cuda, cuda:1, mps, cpu.")
 SEED = click.option(
@@ -96,10 +96,10 @@ def demo(
     seed: int,
 ) -> int:
     """Watch an agent improve a small GPT, now: a workspace of its own, 15 s a trial, nothing to download."""
-    from core.scaffold import scaffold
-
     folder = demo_folder()
     if not (folder / ".git").exists():
+        from core.scaffold import scaffold
+
         scaffold(folder, backend, "auto", device)
     _say(f"workspace: {folder}")
     if experiments is None and not sys.stdout.isatty():
@@ -161,6 +161,8 @@ def resume(
     """Make a run go on: a paused one, a stopped one, a killed one. --experiments and --hours give it that much more."""
     folder = _find(workspace, tag)
     if control.alive(folder):
+        if experiments is not None or hours is not None:
+            raise UsageError(f"run {folder.name} is going on; its limits can be changed when it has stopped")
         click.echo(f"{folder.name}: {control.send(folder, 'resume')}")
         return 0
     root = folder.parent.parent

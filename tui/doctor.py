@@ -57,7 +57,7 @@ def _backends() -> list[Finding]:
         said: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return [_finding("cuda", "missing", "its check gave no answer", "install again: pip install autoresearch-tui")]
-    findings = [*_torch(said), _data(said)]
+    findings = [*_torch(said), *_problems(said), _data(said)]
     if importlib.util.find_spec("mlx") is None:
         findings.append(_finding("mlx", "note", "the mlx backend is not there yet"))
     else:
@@ -74,6 +74,10 @@ def _torch(said: dict[str, Any]) -> list[Finding]:
         memory = f", {device['memory_mb'] / 1024:.0f} GiB" if device.get("memory_mb") else ""
         findings.append(_finding("device", "ok", f"{device['name']}: {device.get('description', '')}{memory}"))
     return findings
+
+
+def _problems(said: dict[str, Any]) -> list[Finding]:
+    return [_finding("problem", "missing", str(p["what"]), str(p["mend"])) for p in said.get("problems", [])]
 
 
 def _data(said: dict[str, Any]) -> Finding:

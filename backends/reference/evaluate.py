@@ -30,7 +30,6 @@ from backends.reference.checkpoint import BadCheckpoint, check_checkpoint
 from core import sandbox
 
 LEAST_AUDITED = 512  # positions; a tenth of the rows where that is more (bpb.suspicion says what these find)
-END_SECONDS = 5.0
 _TOLD = ("experiment", "trial", "device", "seed", "budget", "settings", "checkpoint")
 
 
@@ -187,7 +186,6 @@ class Serve:
         self.connection.close()
         sandbox.kill_tree(self.process)
         self.process.wait()
-        sandbox.sweep(self.trial_file, END_SECONDS)
 
     def _failed(self, detail: str) -> Crashed:
         return Crashed("serve failed", "" if self.seen_validation else detail[-4000:])

@@ -8,7 +8,7 @@ side trusts the other's sizes: a head is at most 64 KiB, a body at most what the
     {"do":"nats","shape":[B, T+1]} + u16 rows     {"done":"nats"} + f32 [B, T]
     {"do":"logits","shape":[B, T]} + u16 inputs   {"done":"logits"} + f32 [B, V]
         + i32 positions [B]
-                                                  {"failed":"nan" or "error","detail":"…"}
+                                                  {"failed":"error","detail":"…"}
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Malformed(ValueError):
 class Patience:
     """Seconds that may still be spent waiting.
 
-    A pause stops this whole process, and the clock does not stop with it: one wait never counts for more than a slice.
+    A machine that sleeps or a process that is stopped must not use them up: no wait counts for more than a slice.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -24,6 +25,7 @@ TASKS = {
     "no metric": (("pattern = '^loss: (\\S+)'", ""), "the metric needs exactly one source"),
     "direction": (('name = "loss"', 'name = "loss"\ndirection = "down"'), '[metric] direction must be "min" or "max"'),
     "zero budget": (("train_seconds = 5", "train_seconds = 0"), "[budget] train_seconds must be more than 0"),
+    "settings": (("[budget]", "[settings]\nwhen = 2024-01-01\n[budget]"), "task.toml:10: [settings] when: must be"),
     "missing name": (('name = "toy"', ""), "[task] name is missing"),
 }
 
@@ -99,6 +101,33 @@ def test_branches_that_are_in_the_way(toy, tmp_path):
     assert "exists, but no run of that tag" in refused("run", "--tag", "old", cwd=toy)
     git(toy, "worktree", "add", "-q", "-b", "autoresearch/out", str(tmp_path / "out"))
     assert "is checked out in a worktree" in refused("run", "--tag", "out", cwd=toy)
+
+
+def test_a_branch_of_the_name_that_ours_go_below(toy):
+    git(toy, "branch", "autoresearch")
+    assert "git branch -m autoresearch another-name" in refused("run", cwd=toy)
+
+
+def test_a_branch_without_a_commit_that_is_checked_out(toy, tmp_path):
+    git(toy, "worktree", "add", "-q", "--detach", str(tmp_path / "out"))
+    git(tmp_path / "out", "checkout", "-q", "--orphan", "autoresearch/t")
+    assert "is checked out in a worktree" in refused("run", "--tag", "t", cwd=toy)
+
+
+def test_pins_of_an_earlier_run_are_not_overwritten(toy, engines):
+    folder = engines(Options(str(toy), tag="t", experiments=0))
+    ended(folder)
+    shutil.rmtree(folder)
+    git(toy, "branch", "-D", "autoresearch/t")
+    assert "holds experiments of an earlier run" in refused("run", "--tag", "t", cwd=toy)
+
+
+def test_a_file_where_the_runs_should_be_and_a_run_that_never_began(toy, engines):
+    (toy / ".autoresearch").write_text("a file")
+    assert ".autoresearch" in refused("run", cwd=toy)
+    (toy / ".autoresearch").unlink()
+    (toy / ".autoresearch" / "t").mkdir(parents=True)
+    assert [e.number for e in ended(engines(Options(str(toy), tag="t", experiments=0))).experiments] == [0]
 
 
 @pytest.mark.parametrize(

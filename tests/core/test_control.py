@@ -43,7 +43,8 @@ def test_every_command_is_acknowledged_with_its_effect(engine):
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"\n", b"{\n", b'{"command": 1}\n', b'["pause"]\n', b"\xff\n", b"x" * 100_000 + b"\n"]
+    "line",
+    [b"", b"\n", b"{\n", b'{"command": 1}\n', b'["pause"]\n', b"\xff\n", b"x" * 100_000 + b"\n", b"[" * 60_000 + b"\n"],
 )
 def test_nonsense_is_refused_and_the_door_stays_open(engine, line):
     folder, _, acknowledged = engine
@@ -57,6 +58,19 @@ def test_nonsense_is_refused_and_the_door_stays_open(engine, line):
         control.send(folder, "explode")
     assert control.send(folder, "pause")
     assert len(acknowledged) == 1
+
+
+def test_a_flood_that_nobody_drains_still_gets_its_answers(engine):
+    folder, *_ = engine
+    for _ in range(600):
+        assert control.send(folder, "pause")
+
+
+def test_the_baseline_is_not_skipped(tmp_path):
+    made = control.Control(tmp_path, lambda event: None, lambda: "training", lambda: True)
+    assert "baseline" in control.send(tmp_path, "skip")
+    assert not made.take_skip()
+    made.close()
 
 
 def test_the_socket_is_for_its_owner_alone(engine):

@@ -103,6 +103,16 @@ ABUSES = {
     "never ready": ('say(type="ready")\n', "time.sleep(60)\n", "timeout: not ready after 3 s"),
     "never done": (DONE, 'time.sleep(60); say(type="done"', "timeout: not done after 4"),
     "no checkpoint": ('pathlib.Path(told["checkpoint"])', 'pathlib.Path("elsewhere")', "no checkpoint"),
+    "ends without asking for rows": ('say(type="ready")\n', "raise SystemExit(0)\n", "it ended without asking"),
+    "forges the answer": (
+        DONE,
+        'import glob, psutil\n'
+        'pathlib.Path("../../evaluation/measurement.json").write_text(json.dumps({"value": 0.0001}))\n'
+        'for p in psutil.process_iter():\n'
+        '    if "score.py" in " ".join(p.cmdline()):\n        p.kill()\n'
+        'say(type="done"',
+        "evaluate gave no answer",
+    ),
     "gives up": (DONE, 'say(type="failed", reason="nan"); say(type="done"', "nan"),
     "invents a reason": (DONE, 'say(type="failed", reason="rejected: \\x1b[2J"); say(type="done"', "exit status 1"),
     "one endless line": (DONE, 'control.sendall(b"x" * 300_000); say(type="done"', "rejected: a control message"),
@@ -121,6 +131,38 @@ def test_an_abuse_is_a_crash_with_its_reason_and_the_loop_goes_on(name, speaking
     assert [e.verdict.outcome for e in h.experiments] == ["keep", "crash", "keep"]
     assert h.experiments[1].verdict.reason.startswith(reason)
     assert "\x1b" not in h.experiments[1].verdict.reason
+
+
+KEEPERS = {
+    "rewrites what scores it": (
+        'for name in ("serve-1", "serve-2"):\n'
+        "    forged = \"import json, os, pathlib\\ntold = json.load(open(os.environ['AUTORESEARCH_TRIAL']))\\n\" \\\n"
+        "        \"pathlib.Path(told['answer']).write_text(json.dumps({'value': 0.0002}))\\n\"\n"
+        '    pathlib.Path("../../evaluation", name, "score.py").write_text(forged)\n'
+    ),
+    "leaves somebody behind": (
+        "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+        '        forge = "import time, pathlib, sys\\nfor _ in range(200):\\n    time.sleep(0.02)\\n" \\\n'
+        "            \"    pathlib.Path(sys.argv[1]).write_text('0.001')\\n\"\n"
+        '        import sys\n        os.execve(sys.executable, ["x", "-c", forge, told["checkpoint"]], {})\n'
+        "    os._exit(0)\nos.wait()\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEEPERS)
+def test_a_forger_gets_the_score_of_its_checkpoint(name, speaking, engines):
+    (speaking / "score.py").write_text(
+        SCORE.replace("checkpoint = path", "import time\ntime.sleep(1)\ncheckpoint = path")
+    )
+    if name == "rewrites what scores it":  # started after training, so that it would read the forged file
+        (speaking / "task.toml").write_text(TASK.replace('early = ["evaluate"]\n', ""))
+        (speaking / "score.py").write_text(SCORE)
+    commit_all(speaking)
+    steps = ((name, DONE, KEEPERS[name] + DONE), ("good", "0.5", "0.25"))
+    h = ended(engines(Options(str(speaking), agent=script(speaking, *steps))))
+    assert h.experiments[1].measurement.value == 0.5
+    assert h.experiments[1].verdict.outcome == "discard"
 
 
 NOISE = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import psutil
 import pytest
@@ -62,6 +63,54 @@ def environ(process: psutil.Process) -> str:
         return process.environ().get("AUTORESEARCH_TRIAL", "")
     except (psutil.Error, OSError):
         return ""
+
+
+def test_a_command_that_cannot_be_started_is_a_crash(toy, engines):
+    (toy / "run.sh").write_text(f"#!{sys.executable}\nprint('loss: 0.5')\n")
+    (toy / "run.sh").chmod(0o755)
+    task = (toy / "task.toml").read_text().replace("{python} -P train.py", "./run.sh").replace("train.py", "run.sh")
+    (toy / "task.toml").write_text(task)
+    git(toy, "add", "-A")
+    git(toy, "commit", "-qm", "a script")
+    lines = [
+        {"description": "bad shebang", "file": "run.sh", "replace": [["#!/", "#!/nowhere/"]]},
+        {"description": "good", "file": "run.sh", "replace": [["0.5", "0.1"]]},
+    ]
+    agent = toy.parent / "script.jsonl"
+    agent.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    h = ended(engines(Options(str(toy), agent=f"scripted:{agent}")))
+    assert [e.verdict.outcome for e in h.experiments] == ["keep", "crash", "keep"]
+    assert h.experiments[1].verdict.reason == "cannot be started: No such file or directory: ./run.sh"
+
+
+def test_sources_and_words_that_nothing_can_hold_are_refused_or_made_plain(toy, engines):
+    whole = (toy / "train.py").read_text()
+    lines = [
+        {"description": "minus", "edits": {"train.py": "X = " + "-" * 100_000 + "1\n"}},
+        {"description": "surrogate \ud800 and \0 nul", "edits": {"train.py": whole.replace("0.5", "0.4")}},
+        {"description": "surrogate in the text", "edits": {"train.py": "# \ud800\n"}},
+        {"description": "x" * 5000, "edits": {"train.py": whole.replace("0.5", "0.3")}},
+    ]
+    agent = toy.parent / "script.jsonl"
+    agent.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    h = ended(engines(Options(str(toy), agent=f"scripted:{agent}", tag="t")))
+    assert h.ended.reason == "done"
+    assert [e.description[:30] for e in h.experiments] == ["baseline", "surrogate and nul", "x" * 30]
+    assert h.refused == 2
+    assert "Experiment: t/" in git(toy, "show", "-s", "--format=%B", h.experiments[1].commit)
+
+
+def test_a_result_that_was_committed_is_nobodys(toy, engines):
+    task = (toy / "task.toml").read_text().replace("pattern = '^loss: (\\S+)'", 'json = "metrics.json"')
+    (toy / "task.toml").write_text(task)
+    (toy / "metrics.json").write_text('{"loss": 0.001}')
+    writes = "RATE = 0.5\nopen('metrics.json', 'w').write('{\"loss\": %f}' % RATE)\n"
+    (toy / "train.py").write_text(writes)
+    git(toy, "add", "-A")
+    git(toy, "commit", "-qm", "json")
+    h = ended(engines(Options(str(toy), agent=script(toy, ("writes nothing", writes, "RATE = 0.1\n")))))
+    assert h.experiments[0].measurement.value == 0.5
+    assert h.experiments[1].verdict.reason == "no loss in metrics.json"
 
 
 def test_escape_sequences_of_a_log_reach_nobody(toy, engines):

@@ -168,6 +168,65 @@ def test_skip_stop_and_stop_now(toy, engines):
     assert h.experiments[-1].verdict.outcome == "discard"
 
 
+def test_stop_is_heard_while_the_branch_cannot_be_moved(toy, engines, tmp_path):
+    folder = engines(
+        Options(str(toy), agent=script(toy, ("a", "0.5", "0.4"), ("b", "0.4", "0.3")), tag="t", experiments=1)
+    )
+    ended(folder)
+    git(toy, "worktree", "add", "-q", "--detach", str(tmp_path / "other"))
+    (toy / "train.py").write_text("")  # the checkout is not what counts
+    whole = "RATE = 0.3\nimport time\ntime.sleep(2)\n" + 'print("loss:", (RATE - 0.3) ** 2)\n'
+    agent = toy.parent / "script.jsonl"
+    agent.write_text(json.dumps({"description": "slow", "edits": {"train.py": whole}}) + "\n")
+    folder = engines(Options(str(toy), agent=f"scripted:{agent}", tag="u"))
+    until(lambda: (p := history(folder).pending) is not None and p.number == 1 and p.trial_open)
+    git(tmp_path / "other", "checkout", "-q", "autoresearch/u")
+    until(lambda: history(folder).paused is not None)
+    assert "checked out" in history(folder).paused.reason
+    assert control.send(folder, "stop")
+    h = ended(folder)
+    assert h.ended.reason == "stopped"
+    assert len((folder / "journal.jsonl").read_text().splitlines()) < 40
+    git(tmp_path / "other", "checkout", "-q", "--detach")
+    engines(Options(str(toy), resume="u"))
+    h = ended(folder)
+    assert h.experiments[1].verdict.outcome == "keep"
+    assert git(toy, "rev-parse", "autoresearch/u").strip() == h.experiments[1].commit
+
+
+def test_a_pause_between_experiments_then_stop_starts_none(toy, engines):
+    agent, _ = many_steps(toy, 30)
+    folder = engines(Options(str(toy), agent=agent, tag="t"))
+    control.send(folder, "pause-after")
+    until(lambda: history(folder).paused is not None)
+    done = len(history(folder).experiments)
+    assert control.send(folder, "stop")
+    assert len(ended(folder).experiments) == done
+
+
+def test_resume_takes_back_a_stop(toy, engines):
+    whole = (toy / "train.py").read_text()
+    steps = (("waits", whole, "import time\ntime.sleep(2)\n" + whole), ("better", "0.5", "0.4"))
+    folder = engines(Options(str(toy), agent=script(toy, *steps), tag="t"))
+    until(lambda: (p := history(folder).pending) is not None and p.number == 1 and p.trial_open)
+    control.send(folder, "stop")
+    refused = autoresearch("resume", "t", "--experiments", "5", cwd=toy)
+    assert refused.returncode == 2
+    assert autoresearch("resume", "t", cwd=toy).stdout == "t: goes on\n"
+    assert len(ended(folder).experiments) == 3
+
+
+def test_a_branch_that_is_gone_is_found_out_before_anything_is_trained(toy, engines):
+    folder = engines(
+        Options(str(toy), agent=script(toy, ("a", "0.5", "0.4"), ("b", "0.4", "0.3")), tag="t", experiments=1)
+    )
+    ended(folder)
+    git(toy, "branch", "-D", "autoresearch/t")
+    refused = autoresearch("resume", "t", "--experiments", "1", cwd=toy)
+    assert refused.returncode == 2
+    assert "is gone; put it back with: git branch -f autoresearch/t" in refused.stderr
+
+
 def test_ctrl_c_in_a_plain_viewer_stops_the_run(toy):
     whole = (toy / "train.py").read_text()
     agent = script(toy, ("waits", whole, "import time\ntime.sleep(4)\n" + whole))

@@ -112,9 +112,11 @@ def test_a_linked_worktree_is_a_workspace_too(repo, tmp_path):
 
 
 @pytest.mark.parametrize("tag", ["nov20", "wide-mlp", "a.b_c", "x" * 80])
-def test_tags_that_can_be_branches(tag):
+def test_tags_that_can_be_branches(tag, repo):
     check_tag(tag)
-    assert "/" not in tag
+    ws = Workspace(repo)
+    ws.move(tag, None, ws.head())
+    assert git(repo, "rev-parse", f"autoresearch/{tag}").strip() == ws.head()
 
 
 @pytest.mark.parametrize("tag", ["", "a/b", "..", ".a", "a.lock", "a b", "-x", "ä", "a..b", "a\n"])
