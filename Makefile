@@ -11,7 +11,8 @@ help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 10
 
 demo: $(INSTALLED) ## watch an agent improve a small GPT on real text (ARGS="--plain --experiments 3")
-	$(BIN)/autoresearch demo $(ARGS)
+	@$(BIN)/autoresearch demo $(ARGS)
+	@echo "the command is $(BIN)/autoresearch; to type autoresearch alone: . $(BIN)/activate"
 
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest $(ARGS)

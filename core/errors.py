@@ -4,6 +4,7 @@
     ├── UsageError             the user's input: flags, task.toml, a tag, a workspace     (exit 2)
     │   └── Busy               another engine holds this run or this device
     ├── RunFailed              the run cannot go on: the baseline crashes, the branch moved (exit 1)
+    ├── BranchLocked           somebody else's git holds the branch just now
     └── EngineUnreachable      no engine answers on the run's socket
 
 A crash, a timeout or a NaN of an experiment is not here: those are verdicts.
@@ -28,6 +29,10 @@ class Busy(UsageError):
 
 class RunFailed(AutoresearchError):
     """The run cannot go on without the user."""
+
+
+class BranchLocked(AutoresearchError):
+    """Somebody else's git holds the branch just now."""
 
 
 class EngineUnreachable(AutoresearchError):

@@ -112,7 +112,7 @@ class Evaluation:
                 raise ValueError
             said = json.loads((self._folder / "measurement.json").read_bytes())
         except (OSError, ValueError, RecursionError):
-            tail = plain_tail(self._log.read_bytes())
+            tail = plain_tail(self._log.read_bytes()) if self._log.is_file() else ""
             return Answer("crash", f"evaluate gave no answer (exit status {code})", tail)
         return check_answer(said)
 
@@ -141,10 +141,11 @@ def self_reported(metric: Metric, log: Path, folder: Path) -> Answer:
     if metric.json is not None:
         return _from_json(metric, folder / metric.json)
     assert metric.pattern is not None
-    text = plain(log.read_bytes().decode("utf-8", "replace"))
+    printed = log.read_bytes() if log.is_file() else b""
+    text = plain(printed.decode("utf-8", "replace"))
     found = re.findall(metric.pattern, text, re.MULTILINE)
     if not found:
-        return Answer("crash", f"no {metric.name} in its output", plain_tail(log.read_bytes()))
+        return Answer("crash", f"no {metric.name} in its output", plain_tail(printed))
     try:
         value = float(found[-1])
     except ValueError:

@@ -141,10 +141,10 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
         case ev.Measured():
             m = Measurement(event.value, event.train_seconds, event.total_seconds, event.peak_memory_mb,
                             event.findings, event.self_reported)  # fmt: skip
-            p = replace(p, measurement=m, trial=event.trial, trials=p.trials + 1, trial_open=False)
+            p = replace(p, measurement=m, trial=p.trial or event.trial, trials=p.trials + 1, trial_open=False)
             return replace(h, phase="deciding", pending=p)
         case ev.Crashed():
-            p = replace(p, crashed=event, trial=event.trial, trials=p.trials + 1, trial_open=False)
+            p = replace(p, crashed=event, trial=p.trial or event.trial, trials=p.trials + 1, trial_open=False)
             return replace(h, phase="deciding", pending=p)
         case ev.Judged():
             return replace(h, pending=replace(p, judged=event))

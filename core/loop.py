@@ -110,21 +110,18 @@ def decide(run: Run) -> Iterator[Event]:
 
 
 def move_branch(run: Run) -> Iterator[Event]:
-    """A keep moves the branch; reverting means not to move it. A branch that somebody checked out is waited for."""
+    """A keep moves the branch; reverting means not to move it. A branch that somebody holds is waited for."""
     p = run.in_flight
     if not (p.committed and p.judged) or p.judged.outcome != "keep" or run.history.tip == p.committed.commit:
         return
-    while run.workspace.checked_out(run.tag) and not run.control.stopping_now:
-        reason = f"branch autoresearch/{run.tag} is checked out in a worktree, so it cannot be moved"
-        yield RunPaused(reason, f"check out another branch there, then: autoresearch resume {run.tag}")
+    while (obstacle := run.obstacle_to_move(p.committed.commit)) is not None:
+        yield RunPaused(*obstacle)
         run.control.hold()
         run.control.wait_while_paused()
         yield RunContinued()
-        if run.control.stopping:
+        if run.control.stopping or run.control.stopping_now:
             return
-    if not run.control.stopping_now:
-        run.workspace.move(run.tag, run.history.tip, p.committed.commit)
-        yield BranchMoved(p.number, run.history.tip, p.committed.commit)
+    yield BranchMoved(p.number, run.history.tip, p.committed.commit)
 
 
 def conclude(run: Run) -> Iterator[Event]:

@@ -34,6 +34,7 @@ def measure(run: Run) -> Iterator[Event]:
     yield from run.hold_if_paused()
     if run.control.stopping_now:
         return
+    run.ready_the_rows()
     trial = p.trial + 1
     work = run.work / f"{p.number}-{trial}"
     try:
@@ -143,6 +144,7 @@ def _conclude(
         tail = answer.detail or finished.log_tail
         yield Crashed(order.number, order.trial, answer.reason, tail, total_seconds)
     else:
+        order.folder.mkdir(parents=True, exist_ok=True)
         if checkpoint.is_file() and not checkpoint.is_symlink():
             shutil.move(checkpoint, order.folder / "checkpoint.safetensors")
         findings = {**finished.summary, **answer.findings}
@@ -166,5 +168,6 @@ def _append_summary(log: Path, metric: str, measured: Measured) -> None:
         if isinstance(found := measured.findings.get(key), int | float):
             known[key] = format(found, form)
     lines = [f"{key + ':':<18}{known[key]}" for key in _SUMMARY.format(metric=metric).split() if key in known]
+    log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a", encoding="utf-8") as file:
         file.write("\n".join(["---", *lines]) + "\n")

@@ -149,11 +149,11 @@ def _task_folder(root: Path, options: Options) -> str:
 
 def _check_limits(options: Options) -> None:
     if options.train_seconds is not None and not 0 < options.train_seconds < 1e9:
-        raise UsageError(f"--budget {options.train_seconds:g}: must be more than 0 seconds of training")
+        raise UsageError(f"--budget {options.train_seconds:g}: must be a number of seconds above 0")
     if options.experiments is not None and options.experiments < 0:
         raise UsageError(f"--experiments {options.experiments}: must be 0 (the baseline alone) or more")
     if options.hours is not None and not options.hours > 0:
-        raise UsageError(f"--hours {options.hours:g}: must be more than 0")
+        raise UsageError(f"--hours {options.hours:g}: must be a number above 0")
 
 
 def _free_tag(workspace: Workspace, wanted: str | None) -> str:

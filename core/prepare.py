@@ -51,9 +51,12 @@ def prepare(
             assert process.stdout is not None
             for line in process.stdout:
                 if text := plain(line.decode("utf-8", "replace")).strip():
+                    if last:
+                        progress(last)
                     last = text
-                    progress(text)
             code = process.wait()
+            if last and code != BAD_INPUT:
+                progress(last)
         finally:
             sandbox.kill_tree(process)
             process.wait()

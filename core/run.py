@@ -16,7 +16,7 @@ from typing import Any
 
 from core import agents
 from core.control import Control
-from core.errors import AutoresearchError, RunFailed
+from core.errors import AutoresearchError, BranchLocked, RunFailed
 from core.events import Event, ExperimentDone, RunContinued, RunEnded, RunPaused, RunStarted
 from core.experiment import Proposal
 from core.history import History, Pending, Phase, reduce
@@ -24,9 +24,11 @@ from core.journal import Journal, replace_durably, results_tsv
 from core.judge import POLICIES
 from core.log import plain
 from core.loop import research
+from core.prepare import prepare
 from core.task import Task, parse
 from core.workspace import Workspace
 
+LOCK_PATIENCE_SECONDS = 10.0  # another git holds a branch for an instant; longer is worth a pause
 LARGEST_SOURCE = 2**20  # characters of one artifact file
 LONGEST_DESCRIPTION, LONGEST_HYPOTHESIS = 300, 4000  # characters
 
@@ -55,7 +57,7 @@ class Run:
         self.policy = POLICIES[self.task.policy]
         self.artifact = [self._path(name) for name in self.task.artifact]
         self.handover = Path(prepared["handover"]) if prepared.get("handover") else None
-        self._frozen = started.frozen
+        self._frozen, self._fingerprint = started.frozen, started.fingerprint or None
         self._journal = journal
         self._recording = threading.Lock()
         self._tried: dict[int, str] = {}  # experiment -> key of its source
@@ -158,6 +160,28 @@ class Run:
 
     def lines(self, commit: str) -> int:
         return sum(len(text.splitlines()) for text in self._sources(commit).values())
+
+    def obstacle_to_move(self, commit: str) -> tuple[str, str] | None:
+        """Move the branch to a kept commit; or why it cannot be moved, and the mend. Raises RunFailed."""
+        again = f"then: autoresearch resume {self.tag}"
+        if self.workspace.checked_out(self.tag):
+            reason = f"branch autoresearch/{self.tag} is checked out in a worktree, so it cannot be moved"
+            return reason, f"check out another branch there, {again}"
+        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        while True:
+            try:
+                self.workspace.move(self.tag, self.history.tip, commit)
+                return None
+            except BranchLocked as error:
+                if time.monotonic() > deadline:
+                    return str(error), f"let the other git finish, or remove its .lock file, {again}"
+                time.sleep(0.1)
+
+    def ready_the_rows(self) -> None:
+        """Prepare again where the file to hand over has gone: caches get cleaned. Raises UsageError, RunFailed."""
+        if self.handover and not self.handover.exists():
+            folder = self.workspace.root / self.task.folder
+            self.prepared = prepare(self.task, folder, self.device, self._fingerprint, print)
 
     def changed_frozen_files(self) -> list[str]:
         root = self.workspace.root / self.task.folder

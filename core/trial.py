@@ -74,6 +74,8 @@ def supervise(order: Order, seed: int, control: Control) -> Generator[Event, Non
         return Finished("crash", f"cannot be started: {error.strerror}: {order.argv[0]}", 0.0, 0.0, 0.0, 0.0, "")
     try:
         yield TrialStarted(order.number, order.trial, seed, running.process.pid)
+        if order.handover is None:  # there is nothing to wait for: its clock has started
+            yield TrialReady(order.number, order.trial, 0.0)
         while running.end is None:
             running.turn()
             yield from running.take_events()
@@ -237,7 +239,8 @@ class _Running:
         match message.get("type"):
             case "ready" if self._ready is None and self.end is None:
                 self._ready = self._clock()
-                self._events.append(TrialReady(self.order.number, self.order.trial, self._ready))
+                if self.order.handover:
+                    self._events.append(TrialReady(self.order.number, self.order.trial, self._ready))
                 self._channel.go(self.order.handover)
             case "step" if self._ready is not None:
                 self._telemetry.report(self._clock() - self._ready, message)

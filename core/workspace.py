@@ -17,19 +17,19 @@ from typing import Any
 import pygit2
 from pygit2.enums import CheckoutStrategy, FileMode
 
-from core.errors import RunFailed, UsageError
+from core.errors import BranchLocked, RunFailed, UsageError
 
 # pygit2 and git leave refs and objects to the page cache by default: a power cut then loses the branch.
 pygit2.settings.enable_fsync_gitdir(True)
 
-TAG = re.compile(r"[A-Za-z0-9._-]+")
+TAG = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _ENGINE = ("autoresearch", "autoresearch@localhost")
 
 
 def check_tag(tag: str) -> None:
     """Refuse a tag that cannot be a branch name."""
     if not TAG.fullmatch(tag) or tag.startswith((".", "-")) or tag.endswith((".", ".lock")) or ".." in tag:
-        raise UsageError(f"--tag {tag!r}: use letters, digits, '-', '_' and '.', as in nov20 or wide-mlp")
+        raise UsageError(f"--tag {tag!r}: use up to 100 letters, digits, '-', '_' and '.', as in nov20 or wide-mlp")
 
 
 def branch_name(tag: str) -> str:
@@ -116,6 +116,7 @@ class Workspace:
         """Move the branch from `old` to `new`, creating it where `old` is None. Doing it twice is harmless.
 
         Raises RunFailed where the branch is at neither: then somebody else moved it, and it is not overwritten.
+        Raises BranchLocked where another git holds it.
         """
         name = f"refs/heads/{branch_name(tag)}"
         reference = self._repo.references.get(name)
@@ -133,7 +134,7 @@ class Workspace:
             else:
                 reference.set_target(pygit2.Oid(hex=new), "autoresearch: keep")
         except (pygit2.GitError, ValueError, OSError) as error:
-            raise RunFailed(f"branch {branch_name(tag)} could not be moved: {error}; resume when it is free") from None
+            raise BranchLocked(f"branch {branch_name(tag)} cannot be moved just now: {error}") from None
 
     def remove_stale_locks(self, tag: str) -> None:
         """Remove ref locks that a killed engine of this run left. Only for the holder of the run's lock."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -28,7 +30,12 @@ HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hour
 BACKEND = click.option("--backend", metavar="B", help="cuda (PyTorch: NVIDIA, and the CPU).")
 DEVICE = click.option("--device", default="auto", show_default=True, metavar="D", help="cuda, cuda:1, mps, cpu.")
 SEED = click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="K", help="Seed of the agent, and of training: 42 + K."
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    default=0,
+    show_default=True,
+    metavar="K",
+    help="Seed of the agent, and of training: 42 + K.",
 )
 WORKSPACE = click.option("--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is; here.")
 TAG = click.argument("tag", required=False)
@@ -57,6 +64,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has left
         sys.exit(0)
+    except OSError as error:  # a full disk behind a redirection
+        click.echo(f"autoresearch: {error.strerror or error}", err=True)
+        sys.exit(1)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,7 +79,7 @@ def cli(context: click.Context) -> int:
     """
     if context.invoked_subcommand is not None:
         return 0
-    workspace = find_workspace(Path.cwd())
+    workspace = find_workspace(Path.cwd()) or find_workspace(demo_folder())
     if workspace is None:
         from tui.app import run_start_page
 
@@ -159,7 +169,7 @@ def resume(
     tag: str | None, plain: bool, as_json: bool, workspace: Path | None, experiments: int | None, hours: float | None
 ) -> int:
     """Make a run go on: a paused one, a stopped one, a killed one. --experiments and --hours give it that much more."""
-    folder = _find(workspace, tag)
+    folder = _find(workspace, tag, here=True)
     if control.alive(folder):
         if experiments is not None or hours is not None:
             raise UsageError(f"run {folder.name} is going on; its limits can be changed when it has stopped")
@@ -248,29 +258,39 @@ def doctor(as_json: bool) -> int:
 # --- what they share -------------------------------------------------------------------------------------------------
 
 
-def _find(workspace: Path | None, tag: str | None) -> Path:
-    """The run that is meant: of the workspace named, else of the one here, else of the demo's."""
+def _find(workspace: Path | None, tag: str | None, *, here: bool = False) -> Path:
+    """The run that is meant: of the workspace named, else of the one here, else, to look at, of the demo's.
+
+    `here`: for what acts on a run, which is never done to one that the user may not have meant.
+    """
     if workspace is not None:
         return find_run(find_workspace(workspace) or workspace, tag)
-    here = find_workspace(Path.cwd())
-    if here is None and find_workspace(demo_folder()) == demo_folder().resolve():
-        _say(f"no run here; taking the demo's in {demo_folder()}")
-        here = demo_folder()
-    return find_run(here or Path.cwd(), tag)
+    found = find_workspace(Path.cwd())
+    if found is None and find_workspace(demo_folder()) is not None:
+        if here:
+            mend = f"for the demo's add: --workspace {shlex.quote(str(demo_folder()))}"
+            raise UsageError(f"{Path.cwd()}: no run here; {mend}")
+        _say(f"no run here; this is the demo's in {demo_folder()}")
+        found = demo_folder()
+    return find_run(found or Path.cwd(), tag)
 
 
 def _command(workspace: Path | None, tag: str | None, command: str) -> int:
-    folder = _find(workspace, tag)
+    folder = _find(workspace, tag, here=True)
     click.echo(f"{folder.name}: {control.send(folder, command)}")
     return 0
 
 
 def _watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
     """Show a run in the viewer that was asked for, until it ends or the viewer leaves."""
-    if not (plain or as_json) and sys.stdout.isatty() and sys.stdin.isatty():
+    terminal = sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if terminal and not (plain or as_json):
         from tui import report
         from tui.app import run_cockpit
 
+        if new and (started := report.history(folder).run):
+            for line in (*started.notes, started.plan):
+                _say(line)
         left = run_cockpit(folder, new=new)
         if left.message:
             _say(left.message)

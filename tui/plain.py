@@ -119,7 +119,8 @@ def introduce(state: State) -> list[str]:
 def attach(state: State) -> list[str]:
     """Where a run stands that is joined in mid-flight."""
     stands = standing(state, time.time())
-    lines = [f"{stands.word.lower()}{': ' + stands.detail if stands.detail else ''}", f"so far: {counts(state)}"]
+    word = "running" if stands.word == "RUN" else stands.word.lower()
+    lines = [f"{word}{': ' + stands.detail if stands.detail else ''}", f"so far: {counts(state)}"]
     return lines + ([f"best so far: {_best(state, state.best)}"] if state.best else [])
 
 
@@ -210,10 +211,11 @@ def summary(state: State, run_folder: Path) -> list[str]:
     if run:
         done = state.history.proposals
         lines.append(f"{done} experiment{'' if done == 1 else 's'} after the baseline: {counts(state)}")
+    if run and best:
         branch = f"autoresearch/{text.one_line(run.tag)}"
         lines.append(f"the branch {branch} in {text.one_line(run.workspace)} holds what was kept; see it with:")
         lines.append(f"  autoresearch results   or   git log {branch}")
-    else:
+    elif not run:
         lines.append(f"its log: {run_folder / 'engine.log'}")
     return lines
 

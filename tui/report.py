@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from core.control import alive
 from core.errors import UsageError
 from core.history import History, fold
 from core.journal import read, results_tsv
+
+LEAST_FREE_BYTES = 2**20
 
 
 def history(run_folder: Path) -> History:
@@ -46,6 +49,9 @@ def status(run_folder: Path) -> dict[str, Any]:
         "started": h.started_at,
         "active_seconds": round(h.active_seconds, 1),
         "ended": h.ended.message if h.ended else None,
+        "self_reported": bool(best and best.measurement and best.measurement.self_reported),
+        "paused": h.paused.reason if h.paused else None,
+        "mend": h.paused.mend if h.paused else None,
         "paused_since": h.paused_since or (h.pending.held_since if h.pending else None),
     }
 
@@ -70,15 +76,17 @@ def status_text(run_folder: Path) -> str:
     lines = [f"run {s['tag']}: {s['state']}{doing}"]
     if s["best"] is not None:
         gain = f", baseline {s['baseline']:.6f}" if s["best_experiment"] else ""
-        lines.append(f"best {s['metric']} {s['best']:.6f} (experiment {s['best_experiment']}{gain})")
+        believed = ", self-reported" if s["self_reported"] else ""
+        lines.append(f"best {s['metric']} {s['best']:.6f} (experiment {s['best_experiment']}{gain}){believed}")
     of = f" of {s['limit']}" if s["limit"] is not None else ""
     counts = f"{s['kept']} kept, {s['discarded']} discarded, {s['crashed']} crashed"
     lines.append(f"{s['experiments']} experiments{of}: {counts}; {_span(s['active_seconds'])} at work")
     lines.append(f"{s['backend'] or 'own task'} on {s['device']}, agent {s['agent']}, in {s['run_folder']}")
     mend = {
-        "gone": f"its engine is gone; go on with: autoresearch resume {s['tag']}",
+        "gone": f"its engine is gone{_why_gone(run_folder)}; go on with: autoresearch resume {s['tag']}",
         "stopped": f"go on with: autoresearch resume {s['tag']}",
-        "paused": f"since {_clock(s['paused_since'])}; go on with: autoresearch resume {s['tag']}",
+        "paused": f"since {_clock(s['paused_since'])}: {s['paused'] or 'by the user'}; "
+        + (s["mend"] or f"go on with: autoresearch resume {s['tag']}"),
         "failed": s["ended"],
     }
     return "\n".join([*lines, *([mend[s["state"]]] if s["state"] in mend else [])])
@@ -104,11 +112,17 @@ def diff(run_folder: Path, number: int) -> str:
     for e in h.experiments:
         if e.number == number:
             score = f"{e.measurement.value:.6f}, " if e.measurement else ""
+            score += "self-reported, " if e.measurement and e.measurement.self_reported else ""
             head = f"experiment {number}: {e.description}\n{score}{e.verdict.outcome} ({e.verdict.reason})\n"
             return f"{head}{e.hypothesis}\n\n{e.diff or '(no change: the baseline)'}"
     last = h.experiments[-1].number if h.experiments else None
     known = f"there are 0 to {last}" if last is not None else "none is finished yet"
     raise UsageError(f"experiment {number}: not in run {run_folder.name}; {known}")
+
+
+def _why_gone(run_folder: Path) -> str:
+    """An engine that could write nothing more could not say so either."""
+    return "; the disk is full" if shutil.disk_usage(run_folder).free < LEAST_FREE_BYTES else ""
 
 
 def _span(seconds: float) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.agents import Refused, Request
+from core.agents import Exhausted, Refused, Request
 from core.agents.constants import Constant, Value, edit, read
 from core.agents.evidence import Tried, evidence
 from core.agents.fit import fitted
@@ -39,7 +39,7 @@ class Search:
         _optuna()
 
     def propose(self, request: Request) -> Proposal:
-        """A source that no experiment has had. Raises Refused if the artifact has no constants, or none are left."""
+        """A source that no experiment has had. Raises Refused if none are left, Exhausted if the artifact has none."""
         artifact = _Artifact(request.sources)
         history = request.history
         length = history.run.settings.get("sequence_length") if history.run else None
@@ -76,7 +76,8 @@ class _Artifact:
         self.values = {key: constant.value for key, constant in self._constants.items()}
         self.parameters = hyperparameters(self.values)
         if not self.parameters:
-            raise Refused(f"{', '.join(sources)}: no capital constants to tune (NAME = number, at module level)")
+            what = f"{', '.join(sources)}: no capital constants to tune (NAME = number, at module level)"
+            raise Exhausted(f"{what}; use another --agent")
 
     def edited(self, values: Mapping[str, Value]) -> dict[str, str]:
         """The files that these values change, with their new text."""
@@ -244,7 +245,8 @@ def _observed(h: Hyperparameter, word: str, tried: Sequence[Tried]) -> str:
         those = f"the {count} best" if count > 1 else "the best"
         compared = f"{'higher' if word == 'up' else 'lower'} {h.key}"
         return f"{those} of {len(shown)} experiments had a {compared} than the rest, so TPE looks further {word}"
-    return f"TPE over {len(shown)} experiments: {h.key} a little {word}, where little was tried"
+    over = f"{len(shown)} experiment{'' if len(shown) == 1 else 's'}"
+    return f"TPE over {over}: {h.key} a little {word}, where little was tried"
 
 
 def _sampled(h: Hyperparameter, low: float, high: float, tried: Sequence[Tried], seed: int) -> float:

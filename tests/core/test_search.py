@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from core.agents import Refused, Request
+from core.agents import Exhausted, Refused, Request
 from core.agents.constants import read
 from core.agents.evidence import apart
 from core.agents.search import Search
@@ -250,7 +250,7 @@ def test_two_files_with_the_same_name_are_told_apart() -> None:
 )
 def test_an_artifact_without_constants_is_refused_with_the_reason(source: str, reason: str) -> None:
     history = after(History(), Proposal({}, "baseline", ""), 1.0)
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises((Refused, Exhausted), match=reason):
         Search(0).propose(Request(1, {"train.py": source}, "", history, "min", lambda edits: True))
 
 
