@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +12,10 @@ from typing import Any, TypeVar
 import click
 
 from core import control
-from core.errors import AutoresearchError, EngineUnreachable, UsageError
+from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
+from tui.watch import INTERRUPTED, say, watch
 
-INTERRUPTED = 130
 DEMO_SECONDS = 15.0
 DEMO_EXPERIMENTS_OFF_A_TERMINAL = 6
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,7 +84,7 @@ def cli(context: click.Context) -> int:
         _need_terminal()
         run_start_page()
         return 0
-    return _watch(find_run(workspace, None), plain=False, as_json=False, new=False)
+    return watch(find_run(workspace, None), plain=False, as_json=False, new=False)
 
 
 @cli.command()
@@ -111,7 +109,7 @@ def demo(
         from core.scaffold import scaffold
 
         scaffold(folder, backend, "auto", device)
-    _say(f"workspace: {folder}")
+    say(f"workspace: {folder}")
     if experiments is None and not sys.stdout.isatty():
         experiments = DEMO_EXPERIMENTS_OFF_A_TERMINAL
     options = Options(
@@ -122,7 +120,7 @@ def demo(
         train_seconds=DEMO_SECONDS if budget is None else budget,
         experiments=experiments,
     )
-    return _watch(launch(options, _say), plain=plain, as_json=as_json, new=True)
+    return watch(launch(options, say), plain=plain, as_json=as_json, new=True)
 
 
 @cli.command()
@@ -156,7 +154,7 @@ def init(folder: Path, backend: str | None, profile: str) -> int:
 def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None, **wish: Any) -> int:
     """Start a run: experiments on this workspace's task until you stop it."""
     options = Options(workspace=str(workspace or Path.cwd()), train_seconds=budget, **wish)
-    return _watch(launch(options, _say), plain=plain, as_json=as_json, new=True)
+    return watch(launch(options, say), plain=plain, as_json=as_json, new=True)
 
 
 @cli.command()
@@ -177,7 +175,7 @@ def resume(
         return 0
     root = folder.parent.parent
     options = Options(workspace=str(root), resume=folder.name, experiments=experiments, hours=hours)
-    return _watch(launch(options, _say), plain=plain, as_json=as_json, new=False)
+    return watch(launch(options, say), plain=plain, as_json=as_json, new=False)
 
 
 @cli.command()
@@ -270,7 +268,7 @@ def _find(workspace: Path | None, tag: str | None, *, here: bool = False) -> Pat
         if here:
             mend = f"for the demo's add: --workspace {shlex.quote(str(demo_folder()))}"
             raise UsageError(f"{Path.cwd()}: no run here; {mend}")
-        _say(f"no run here; this is the demo's in {demo_folder()}")
+        say(f"no run here; this is the demo's in {demo_folder()}")
         found = demo_folder()
     return find_run(found or Path.cwd(), tag)
 
@@ -279,46 +277,6 @@ def _command(workspace: Path | None, tag: str | None, command: str) -> int:
     folder = _find(workspace, tag, here=True)
     click.echo(f"{folder.name}: {control.send(folder, command)}")
     return 0
-
-
-def _watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
-    """Show a run in the viewer that was asked for, until it ends or the viewer leaves."""
-    terminal = sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    if terminal and not (plain or as_json):
-        from tui import report
-        from tui.app import run_cockpit
-
-        if new and (started := report.history(folder).run):
-            for line in (*started.notes, started.plan):
-                _say(line)
-        left = run_cockpit(folder, new=new)
-        if left.message:
-            _say(left.message)
-        return 1 if report.failed(folder) else 0
-    from tui.plain import follow
-
-    try:
-        return follow(folder, out=sys.stdout, as_json=as_json, from_start=new or as_json)
-    except KeyboardInterrupt:
-        return _interrupt(folder)
-
-
-def _interrupt(folder: Path) -> int:
-    """Ctrl-C in a plain viewer stops the run, now; the engine lives in a session of its own and did not hear it."""
-    try:
-        _say(f"{folder.name}: {control.send(folder, 'stop-now')}")
-    except EngineUnreachable:
-        return INTERRUPTED
-    limit = time.monotonic() + 30
-    while control.alive(folder) and time.monotonic() < limit:
-        time.sleep(0.05)
-    _say(f"go on with: autoresearch resume {folder.name} --workspace {folder.parent.parent}")
-    return INTERRUPTED
-
-
-def _say(line: str) -> None:
-    """A line about the run, not of it: on stderr, so that --json stays JSON."""
-    click.echo(line, err=True)
 
 
 def _need_terminal() -> None:

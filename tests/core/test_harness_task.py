@@ -193,6 +193,14 @@ def test_a_frozen_file_that_changes_takes_the_score_with_it(speaking, engines):
     assert h.experiments[0].verdict.reason == "rejected: the frozen file score.py changed during the run"
 
 
+def test_rows_that_vanish_are_prepared_again(speaking, engines):
+    folder = engines(Options(str(speaking), agent=script(speaking, ("a", "0.5", "0.4"), ("b", "0.4", "0.3"))))
+    until(lambda: history(folder).phase == "training")
+    (speaking / "rows.bin").unlink()
+    assert [e.verdict.outcome for e in ended(folder).experiments] == ["keep", "keep", "keep"]
+    assert (speaking / "rows.bin").exists()
+
+
 def test_prepare_says_in_one_line_what_is_wrong(speaking):
     (speaking / "task.toml").write_text(TASK + "[settings]\nbroken = true\n")
     commit_all(speaking)

@@ -227,6 +227,36 @@ def test_a_branch_that_is_gone_is_found_out_before_anything_is_trained(toy, engi
     assert "is gone; put it back with: git branch -f autoresearch/t" in refused.stderr
 
 
+def test_a_lock_of_somebody_elses_git_is_waited_for(toy, engines):
+    whole = (toy / "train.py").read_text()
+    slow = "import time\ntime.sleep(1.5)\n" + whole.replace("0.5", "0.4")
+    folder = engines(Options(str(toy), agent=script(toy, ("slow", whole, slow)), tag="t"))
+    until(lambda: (p := history(folder).pending) is not None and p.number == 1 and p.trial_open)
+    lock = toy / ".git/refs/heads/autoresearch/t.lock"
+    lock.touch()
+    until(lambda: (p := history(folder).pending) is not None and p.judged is not None)
+    threading.Event().wait(0.5)  # the move is being tried
+    assert history(folder).tip == history(folder).experiments[0].commit
+    lock.unlink()
+    h = ended(folder)
+    assert h.ended.reason == "done"
+    assert git(toy, "rev-parse", "autoresearch/t").strip() == h.experiments[1].commit
+
+
+def test_what_acts_on_a_run_never_takes_the_demos(toy, tmp_path, engines):
+    demo = tmp_path / "data" / "autoresearch" / "demo"
+    demo.parent.mkdir(parents=True)
+    (toy / ".git").parent.rename(demo)
+    ended(engines(Options(str(demo), tag="t", experiments=0)))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert autoresearch("status", cwd=elsewhere).stdout.startswith("run t: done")
+    for words in (("resume",), ("pause",), ("skip",), ("stop",)):
+        done = autoresearch(*words, cwd=elsewhere)
+        assert done.returncode == 2
+        assert f"--workspace {demo}" in done.stderr
+
+
 def test_ctrl_c_in_a_plain_viewer_stops_the_run(toy):
     whole = (toy / "train.py").read_text()
     agent = script(toy, ("waits", whole, "import time\ntime.sleep(4)\n" + whole))

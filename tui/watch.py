@@ -1,0 +1,55 @@
+"""Show a run in the viewer that was asked for, and do what Ctrl-C in it means."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from core import control
+from core.errors import EngineUnreachable
+
+INTERRUPTED = 130  # the exit code
+
+
+def watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
+    """Show a run in the viewer that was asked for, until it ends or the viewer leaves."""
+    terminal = sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if terminal and not (plain or as_json):
+        from tui import report
+        from tui.app import run_cockpit
+
+        if new and (started := report.history(folder).run):
+            for line in (*started.notes, started.plan):
+                say(line)
+        left = run_cockpit(folder, new=new)
+        if left.message:
+            say(left.message)
+        return 1 if report.failed(folder) else 0
+    from tui.plain import follow
+
+    try:
+        return follow(folder, out=sys.stdout, as_json=as_json, from_start=new or as_json)
+    except KeyboardInterrupt:
+        return _interrupt(folder)
+
+
+def _interrupt(folder: Path) -> int:
+    """Ctrl-C in a plain viewer stops the run, now; the engine lives in a session of its own and did not hear it."""
+    try:
+        say(f"{folder.name}: {control.send(folder, 'stop-now')}")
+    except EngineUnreachable:
+        return INTERRUPTED
+    limit = time.monotonic() + 30
+    while control.alive(folder) and time.monotonic() < limit:
+        time.sleep(0.05)
+    say(f"go on with: autoresearch resume {folder.name} --workspace {folder.parent.parent}")
+    return INTERRUPTED
+
+
+def say(line: str) -> None:
+    """A line about the run, not of it: on stderr, so that --json stays JSON."""
+    click.echo(line, err=True)
