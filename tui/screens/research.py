@@ -78,7 +78,7 @@ class ResearchScreen(Screen[None]):
 
     def _show_selected(self) -> None:
         state, number = self._state, self.experiments.selected
-        self.diff.show(self._entry(number))
+        self.diff.show(self._entry(number), state.history.run)
         lines, whose = self._log_lines(number)
         self.log_tail.show(whose, lines)
         self.plot.show(state, number)

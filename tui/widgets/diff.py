@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from rich.cells import cell_len
 
+from core import events as ev
 from core.experiment import Experiment
 from core.history import Pending
 from tui import text
@@ -106,8 +107,11 @@ class DiffView(LineView[DiffLine]):
         self._gutter = 4
         self.summary = ""  # `train.py +1 −1`
 
-    def show(self, entry: Experiment | Pending | None) -> None:
-        """Show another experiment, from its top; the same one stays where it is."""
+    def show(self, entry: Experiment | Pending | None, run: ev.RunStarted | None = None) -> None:
+        """Show another experiment, from its top; the same one stays where it is.
+
+        The baseline has no diff: there stands what the `run` said before it began.
+        """
         diff, brief = _diff_of(entry), self.size.height < _ROOMY
         width = max(20, min(_NOTE_WIDTH, self.size.width - 3))
         key = (entry.number, diff, isinstance(entry, Experiment), _proposed(entry), width, brief) if entry else None
@@ -119,7 +123,9 @@ class DiffView(LineView[DiffLine]):
         self._shown = key
         lines = [*about(entry, width, brief), *diff_lines(diff or "")] if entry else []
         if entry and diff == "":
-            lines.append(DiffLine("", None, "the artifact as it was committed; nothing was edited", "dim"))
+            said = ("the artifact as it was committed; nothing was edited", *((run.plan, *run.notes) if run else ()))
+            rows = [row for line in said for row in textwrap.wrap(text.one_line(line), width)]
+            lines += [DiffLine("", None, row, "dim") for row in rows]
         self._gutter = max(3, len(str(max((line.number or 0 for line in lines), default=0))))
         self.summary = summarise(lines)
         if brief and sum(line.text.startswith(_FILE) and line.kind == "@" for line in lines) == 1:
