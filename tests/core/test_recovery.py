@@ -261,7 +261,10 @@ def test_ctrl_c_in_a_plain_viewer_stops_the_run(toy):
     whole = (toy / "train.py").read_text()
     agent = script(toy, ("waits", whole, "import time\ntime.sleep(4)\n" + whole))
     argv = [AUTORESEARCH, "run", "--plain", "--agent", agent, "--tag", "t"]
-    with subprocess.Popen(argv, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as viewer:
+    with subprocess.Popen(
+        argv, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
+    ) as viewer:  # fmt: skip
         folder = toy / ".autoresearch" / "t"
         until(lambda: (folder / "journal.jsonl").exists() and (p := history(folder).pending) is not None
               and p.number == 1 and p.trial_open)  # fmt: skip
