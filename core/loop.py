@@ -115,8 +115,8 @@ def move_branch(run: Run) -> Iterator[Event]:
     if not (p.committed and p.judged) or p.judged.outcome != "keep" or run.history.tip == p.committed.commit:
         return
     while (obstacle := run.obstacle_to_move(p.committed.commit)) is not None:
+        run.control.hold()  # before anybody can read that it waits, and say resume
         yield RunPaused(*obstacle)
-        run.control.hold()
         run.control.wait_while_paused()
         yield RunContinued()
         if run.control.stopping or run.control.stopping_now:

@@ -68,8 +68,8 @@ class Run:
     def record(self, event: Event) -> None:
         """Make an event durable, then let it count. Any thread may."""
         with self._recording:
-            time = self._journal.append(event)
-            self.history = reduce(self.history, event, time)
+            appended_at = self._journal.append(event)
+            self.history = reduce(self.history, event, appended_at)
         if isinstance(event, ExperimentDone):
             replace_durably(self.folder / "results.tsv", results_tsv(self.history))
 

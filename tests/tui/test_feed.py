@@ -231,7 +231,7 @@ def test_no_line_breaks_the_reader(line: bytes) -> None:
     record = parse(line)
     if record is not None:
         to_event(record)
-        report(Live(1, 1), record)
+        assert report(Live(1, 1), record).number == 1
 
 
 def test_numbers_beyond_all_measure_are_survived() -> None:
