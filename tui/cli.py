@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from core import control
 from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
+from tui.options import BACKEND, BUDGET, DEVICE, EXPERIMENTS, HOURS, SEED, TAG, WORKSPACE, find, viewer
 from tui.watch import INTERRUPTED, say, watch
 
 DEMO_SECONDS = 15.0
 DEMO_EXPERIMENTS_OFF_A_TERMINAL = 6
-F = TypeVar("F", bound=Callable[..., Any])
-
-BUDGET = click.option("--budget", type=float, metavar="S", help="Training seconds of one trial.")
-EXPERIMENTS = click.option(
-    "--experiments", type=int, metavar="N", help="Stop after N experiments; 0: the baseline alone."
-)
-HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hours of work, pauses left out.")
-BACKEND = click.option("--backend", metavar="B", help="cuda (PyTorch: NVIDIA, and the CPU).")
-DEVICE = click.option("--device", default="auto", show_default=True, metavar="D", help="cuda, cuda:1, mps, cpu.")
-SEED = click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31),
-    default=0,
-    show_default=True,
-    metavar="K",
-    help="Seed of the agent, and of training: 42 + K.",
-)
-WORKSPACE = click.option("--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is; here.")
-TAG = click.argument("tag", required=False)
-
-
-def viewer(command: F) -> F:
-    """The two flags that choose a viewer other than the cockpit."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print the journal's events as they happen.")(
-        command
-    )
-    return click.option("--plain", is_flag=True, help="Print plain lines instead of the cockpit.")(command)
 
 
 def main() -> None:
@@ -167,7 +139,7 @@ def resume(
     tag: str | None, plain: bool, as_json: bool, workspace: Path | None, experiments: int | None, hours: float | None
 ) -> int:
     """Make a run go on: a paused one, a stopped one, a killed one. --experiments and --hours give it that much more."""
-    folder = _find(workspace, tag, here=True)
+    folder = find(workspace, tag, here=True)
     if control.alive(folder):
         if experiments is not None or hours is not None:
             raise UsageError(f"run {folder.name} is going on; its limits can be changed when it has stopped")
@@ -186,7 +158,7 @@ def status(tag: str | None, workspace: Path | None, as_json: bool) -> int:
     """What the run is doing, its best score, its counts."""
     from tui import report
 
-    folder = _find(workspace, tag)
+    folder = find(workspace, tag)
     click.echo(json.dumps(report.status(folder)) if as_json else report.status_text(folder))
     return 0
 
@@ -198,7 +170,7 @@ def results(tag: str | None, workspace: Path | None) -> int:
     """All experiments as tab-separated values, in the original's columns."""
     from tui import report
 
-    click.echo(report.results(_find(workspace, tag)), nl=False)
+    click.echo(report.results(find(workspace, tag)), nl=False)
     return 0
 
 
@@ -211,7 +183,7 @@ def diff(number: int, tag: str | None, workspace: Path | None) -> int:
     from tui import report
 
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in report.diff(_find(workspace, tag), number).splitlines():
+    for line in report.diff(find(workspace, tag), number).splitlines():
         click.secho(line, fg=colours.get(line[:1]))
     return 0
 
@@ -253,28 +225,11 @@ def doctor(as_json: bool) -> int:
     return 1 if any(f["state"] == "missing" for f in findings) else 0
 
 
-# --- what they share -------------------------------------------------------------------------------------------------
-
-
-def _find(workspace: Path | None, tag: str | None, *, here: bool = False) -> Path:
-    """The run that is meant: of the workspace named, else of the one here, else, to look at, of the demo's.
-
-    `here`: for what acts on a run, which is never done to one that the user may not have meant.
-    """
-    if workspace is not None:
-        return find_run(find_workspace(workspace) or workspace, tag)
-    found = find_workspace(Path.cwd())
-    if found is None and find_workspace(demo_folder()) is not None:
-        if here:
-            mend = f"for the demo's add: --workspace {shlex.quote(str(demo_folder()))}"
-            raise UsageError(f"{Path.cwd()}: no run here; {mend}")
-        say(f"no run here; this is the demo's in {demo_folder()}")
-        found = demo_folder()
-    return find_run(found or Path.cwd(), tag)
+# --- what they share -----------------------------------------------------------------------------------------------
 
 
 def _command(workspace: Path | None, tag: str | None, command: str) -> int:
-    folder = _find(workspace, tag, here=True)
+    folder = find(workspace, tag, here=True)
     click.echo(f"{folder.name}: {control.send(folder, command)}")
     return 0
 

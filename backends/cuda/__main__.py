@@ -1,7 +1,7 @@
-"""The verbs of the cuda backend: `python -P -m backends.cuda VERB`.
+"""The verbs of the cuda backend: `python -P -m backends.cuda VERB …`.
 
-check | prepare | scaffold DIR | serve | evaluate. Each verb imports only what it needs: a wait here is felt in every
-trial.
+Each verb imports only what it needs: a wait here is felt in every trial. A verb with words of its own reads them
+itself; `python -P -m backends.cuda VERB --help` lists them.
 """
 
 from __future__ import annotations
@@ -11,20 +11,37 @@ import json
 import sys
 from pathlib import Path
 
+VERBS = {
+    "check": "what works here",
+    "prepare": "make the rows (started by a run)",
+    "scaffold": "write a task folder",
+    "serve": "answer token rows (started by evaluate)",
+    "evaluate": "score a checkpoint (started by a run)",
+}
+
 
 def main() -> None:
     """Run the verb that the command line names. Bad input: one line on stderr, status 2."""
-    arguments = _parser().parse_args()
+    parser = argparse.ArgumentParser(
+        prog="python -P -m backends.cuda",
+        description="The reference GPT on PyTorch.",
+        epilog="\n".join(f"  {verb:<10}{what}" for verb, what in VERBS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("verb", choices=VERBS, metavar="VERB")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="…")
+    arguments = parser.parse_args()
+    words: list[str] = arguments.words
     match arguments.verb:
         case "check":
-            _check(as_json=arguments.json, fast=arguments.fast)
+            _check(words)
         case "prepare":
             from backends.cuda import devices
             from backends.reference import prepare
 
             prepare.main("cuda", devices.find)
         case "scaffold":
-            _scaffold(arguments.folder, arguments.profile, arguments.device)
+            _scaffold(words)
         case "serve":
             from backends.cuda import serve
 
@@ -35,46 +52,35 @@ def main() -> None:
             evaluate.main()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -P -m backends.cuda", description="The reference GPT on PyTorch.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    check = verbs.add_parser("check", help="what works here")
-    check.add_argument("--json", action="store_true", help="for programs")
-    check.add_argument("--fast", action="store_true", help="look PyTorch up without importing it")
-    verbs.add_parser("prepare", help="make the rows (started by a run)")
-    scaffold = verbs.add_parser("scaffold", help="write a task folder")
-    scaffold.add_argument("folder", type=Path, metavar="DIR")
-    scaffold.add_argument("--profile", default="auto", help="auto, cpu or gpu-80gb")
-    scaffold.add_argument("--device", default="auto", help="what profile auto looks at")
-    verbs.add_parser("serve", help="answer token rows (started by evaluate)")
-    verbs.add_parser("evaluate", help="score a checkpoint (started by a run)")
-    return parser
+def _words(verb: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"python -P -m backends.cuda {verb}", description=VERBS[verb])
 
 
-def _check(as_json: bool, fast: bool) -> None:
+def _check(words: list[str]) -> None:
     from backends.cuda import devices
 
-    found = devices.check(fast)
-    if as_json:
-        print(json.dumps(found))
-        return
-    print(f"python {found['python']}, torch {found['torch'] or 'missing'}")
-    for device in found["devices"]:
-        attention = found["attention"][device["name"]]
-        print(f"{device['name']}: {device['description']}, {device['memory_mb']:,} MB, attention {attention}")
-    print(f"data: {len(found['data'])} sets of rows prepared")
-    for problem in found["problems"]:
-        print(f"! {problem['what']}; mend: {problem['mend']}")
+    parser = _words("check")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--fast", action="store_true", help="look PyTorch up without importing it")
+    arguments = parser.parse_args(words)
+    found = devices.check(arguments.fast)
+    print(json.dumps(found) if arguments.json else devices.text(found))
 
 
-def _scaffold(folder: Path, profile: str, device: str) -> None:
+def _scaffold(words: list[str]) -> None:
     from backends.cuda import devices
-    from backends.reference import prepare, scaffold
+    from backends.reference import profiles, scaffold
+    from backends.reference.corpus import BadInput
 
+    parser = _words("scaffold")
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--profile", default="auto", help=f"auto, {', '.join(profiles.PROFILES)}")
+    parser.add_argument("--device", default="auto", help="what profile auto looks at")
+    arguments = parser.parse_args(words)
     try:
-        chosen = prepare.profile_for(devices.find(device), profile)
-        scaffold.write(Path(__file__).parent, folder, chosen)
-    except prepare.BadInput as error:
+        chosen = profiles.profile_for(devices.find(arguments.device), arguments.profile)
+        scaffold.write(Path(__file__).parent, arguments.folder, chosen)
+    except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 

@@ -21,7 +21,7 @@ import psutil
 
 from backends.reference import prepare
 from backends.reference.corpus import BadInput
-from backends.reference.prepare import Device
+from backends.reference.profiles import Device
 
 _LIMIT_SECONDS = 10
 _WSL_SMI = Path("/usr/lib/wsl/lib/nvidia-smi")
@@ -145,6 +145,16 @@ def check(fast: bool) -> dict[str, Any]:
         ],
         "problems": problems,
     }
+
+
+def text(found: dict[str, Any]) -> str:
+    """What `check` found, for people."""
+    lines = [f"python {found['python']}, torch {found['torch'] or 'missing'}"]
+    for device in found["devices"]:
+        attention = found["attention"][device["name"]]
+        lines.append(f"{device['name']}: {device['description']}, {device['memory_mb']:,} MB, attention {attention}")
+    lines.append(f"data: {len(found['data'])} sets of rows prepared")
+    return "\n".join(lines + [f"! {problem['what']}; mend: {problem['mend']}" for problem in found["problems"]])
 
 
 def _trouble(name: str) -> dict[str, str] | None:

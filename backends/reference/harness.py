@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib import format as npy
 
-from backends.reference import spec
+from backends.reference import profiles
 from backends.reference.allocator import keep_freed_memory
 from backends.reference.control import Control, leave
 
@@ -78,7 +78,7 @@ class Trial:
         without it telemetry shows the process's own.
         """
         self._memory_mb = memory_mb
-        self._meter = _Meter(flops_per_token, spec.peak_flops(accelerator))
+        self._meter = _Meter(flops_per_token, profiles.peak_flops(accelerator))
         self._control.send({"type": "ready"})
         self._rows = map_rows(self._control.wait_for_go())
         self._clock.start()

@@ -25,27 +25,17 @@ import platformdirs
 
 from backends.reference import corpus
 from backends.reference.corpus import BadInput
-from backends.reference.spec import PROFILES, Profile
+from backends.reference.profiles import MEMORY_OF_GPU_PROFILE_MB, Device, profile_for
 from core import sandbox
 
 FORMAT = 1  # raise it when the same input would give other rows
 FILES = ("train.npy", "validation.npy", "tokenizer.txt", "token_bytes.npy", "token_bytes_upstream.npy")
-MEMORY_OF_GPU_PROFILE_MB = 48_000  # the reference size needs 45,060 MB
 _SIZES = {  # setting -> (least, most)
     "sequence_length": (16, 65_536),
     "vocab_size": (512, 65_536),
     "eval_tokens": (1, 2**40),
     "eval_batch_rows": (1, 65_536),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Where a trial computes. `memory_mb` is the machine's for a CPU; 0 where it is not known."""
-
-    name: str
-    description: str
-    memory_mb: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +97,6 @@ def prepare(backend: str, request: Mapping[str, Any], find_device: Callable[[str
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
-
-
-def profile_for(device: Device, name: str) -> Profile:
-    """The profile of this name; "auto": the reference size where it fits. Raises BadInput."""
-    if name == "auto":
-        fits = device.name.startswith("cuda") and not 0 < device.memory_mb < MEMORY_OF_GPU_PROFILE_MB
-        name = "gpu-80gb" if fits else "cpu"
-    if name not in PROFILES:
-        raise BadInput(f"profile {name}: no such profile; use auto, {' or '.join(PROFILES)}")
-    return PROFILES[name]
 
 
 def resolve(settings: Mapping[str, Any], device: Device) -> dict[str, Any]:

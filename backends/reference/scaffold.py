@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from backends.reference.corpus import BadInput
-from backends.reference.spec import Profile
+from backends.reference.profiles import Profile
 
 
 def write(templates: Path, folder: Path, profile: Profile) -> None:

@@ -1,4 +1,4 @@
-"""What both backends agree on: profiles, and the shapes, names, initial values and schedules of the reference GPT.
+"""What both backends agree on: the shapes, names, initial values and schedules of the reference GPT.
 
 The artifacts (`backends/cuda/train.py`, `backends/mlx/train.py`) write the model out themselves, because an agent
 edits them. This page is what an unedited artifact must equal; the tests compare the two.
@@ -9,31 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import Literal
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Sizes for one kind of machine. The first block is locked (task settings); the second block is where the
-    artifact's constants start, and the agent may change them."""
-
-    name: str
-    sequence_length: int  # T
-    vocab_size: int  # special tokens included
-    eval_tokens: int  # validation tokens scored: a multiple of eval_batch_rows * sequence_length
-    eval_batch_rows: int
-
-    depth: int
-    total_batch_size: int  # tokens a step
-    device_batch_size: int  # rows a forward pass
-
-
-PROFILES = {
-    p.name: p
-    for p in (
-        Profile("cpu", 256, 1024, 131_072, 16, 2, 4_096, 8),
-        Profile("gpu-80gb", 2048, 8192, 40 * 524_288, 128, 8, 2**19, 128),
-    )
-}
 
 # --- the model -------------------------------------------------------------------------------------------------------
 
@@ -138,24 +113,3 @@ def muon_momentum(step: int) -> float:
 def weight_decay(progress: float, initial_decay: float = 0.2) -> float:
     """Linear to 0 over the whole budget."""
     return initial_decay * (1 - progress)
-
-
-# --- cards -----------------------------------------------------------------------------------------------------------
-
-# Dense bf16 peak, FLOP/s, from the makers' data sheets; the first name found in the device's name counts.
-PEAK_FLOPS = (
-    ("H100 PCIe", 756e12),
-    ("H100 NVL", 835e12),
-    ("H100", 989.5e12),
-    ("H200", 989.5e12),
-    ("B200", 2250e12),
-    ("A100", 312e12),
-    ("L40S", 362e12),
-    ("RTX 4090", 165.2e12),
-    ("RTX 3090", 71e12),
-)
-
-
-def peak_flops(accelerator: str) -> float | None:
-    """The card's dense bf16 peak; None for a card (or a CPU) that is not on the list."""
-    return next((peak for name, peak in PEAK_FLOPS if name in accelerator), None)

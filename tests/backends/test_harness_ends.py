@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from engine_end import ROWS, Engine, started, told
 
-from backends.reference import harness, spec
+from backends.reference import harness, profiles
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_mfu_on_a_known_card(ends, tmp_path) -> None:
     ("card", "peak"), [("NVIDIA H100 80GB HBM3", 989.5e12), ("NVIDIA H100 PCIe", 756e12), ("Some Card", None)]
 )
 def test_peak_of_a_card(card: str, peak: float | None) -> None:
-    assert spec.peak_flops(card) == peak
+    assert profiles.peak_flops(card) == peak
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), 100.5])

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from backends.cuda import train
 from backends.cuda.attention import attention_name, choose_attention
 from backends.reference import spec
+from backends.reference.profiles import PROFILES
 
 torch.set_num_threads(1)  # small matrices: threads cost more than they bring
 T, V, DEPTH = 32, 64, 3  # width 256, two heads, windows 16, 16, 32, value embeddings on layers 0 and 2
@@ -55,7 +56,7 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_reference_size() -> None:
-    profile = spec.PROFILES["gpu-80gb"]
+    profile = PROFILES["gpu-80gb"]
     config = spec.Config(profile.sequence_length, profile.vocab_size, profile.depth)
     with torch.device("meta"):
         model = train.GPT(train.Config(profile.sequence_length, profile.vocab_size))
@@ -77,12 +78,12 @@ def test_checkpoint_names_and_shapes(depth: int) -> None:
 
 
 def test_template_starts_at_the_gpu_profile() -> None:
-    profile = spec.PROFILES["gpu-80gb"]
+    profile = PROFILES["gpu-80gb"]
     constants = (train.DEPTH, train.TOTAL_BATCH_SIZE, train.DEVICE_BATCH_SIZE)
     assert constants == (profile.depth, profile.total_batch_size, profile.device_batch_size)
 
 
-@pytest.mark.parametrize("profile", spec.PROFILES.values(), ids=lambda p: p.name)
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda p: p.name)
 def test_profiles_are_consistent(profile: spec.Profile) -> None:
     assert profile.total_batch_size % (profile.device_batch_size * profile.sequence_length) == 0
     assert profile.eval_tokens % (profile.eval_batch_rows * profile.sequence_length) == 0

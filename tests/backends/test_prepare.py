@@ -16,8 +16,7 @@ import pytest
 
 from backends.reference import corpus, prepare, rows
 from backends.reference.corpus import BadInput
-from backends.reference.prepare import Device
-from backends.reference.spec import PROFILES
+from backends.reference.profiles import PROFILES, Device
 from backends.reference.tokenizer import Tokenizer
 from core import sandbox
 

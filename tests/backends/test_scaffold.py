@@ -13,9 +13,8 @@ import pytest
 
 import backends.cuda
 from backends.cuda import devices
-from backends.reference import prepare, scaffold
-from backends.reference.prepare import Device
-from backends.reference.spec import PROFILES
+from backends.reference import profiles, scaffold
+from backends.reference.profiles import PROFILES, Device
 from core import task
 
 TEMPLATES = Path(backends.cuda.__file__).parent
@@ -106,7 +105,7 @@ def test_check_says_what_works_without_importing_torch() -> None:
     ],
 )
 def test_the_profile_goes_with_the_device(device: Device, profile: str) -> None:
-    assert prepare.profile_for(device, "auto").name == profile
+    assert profiles.profile_for(device, "auto").name == profile
 
 
 def test_the_cpu_is_always_there() -> None:
