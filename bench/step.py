@@ -32,14 +32,15 @@ if sys.argv[2] == "keep":
     keep_freed_memory()
 import train
 model = train.build(train.Config(256, 1024), "cpu")
-optimizer = train.MuonAdamW(model, polar_dtype=torch.float32, compiled=False)
+optimizer = train.MuonAdamW(model, polar_dtype=torch.float32)
 model.initialise()
 draw = np.random.default_rng(0)
 passes = train.TOTAL_BATCH_SIZE // (train.DEVICE_BATCH_SIZE * 256)
 for _ in range(int(sys.argv[3])):
     rows = [draw.integers(1024, size=(train.DEVICE_BATCH_SIZE, 257), dtype=np.uint16) for _ in range(passes)]
     start = time.perf_counter()
-    train.train_step(model, optimizer, rows, 0.1, "cpu")
+    batches = [torch.from_numpy(r.astype(np.int64)) for r in rows]
+    train.train_step(model, optimizer, batches, 0.1).item()
     print(time.perf_counter() - start)
 """
 

@@ -73,6 +73,16 @@ def lock(path: Path, busy: str, holder: str = "") -> IO[str]:
     return file
 
 
+def lock_device(device: str, name: str, holder: str) -> IO[str]:
+    """Hold a device, so that nothing else spoils its times. Raises Busy.
+
+    `name` is what it is locked by: a GPU's UUID, for one card may be cuda to one engine and cuda:1 to another.
+    """
+    busy = f"device {device} is in use by another run, and two at once would spoil each other's time; stop it or wait"
+    safe = "".join(c if c.isalnum() else "-" for c in name)
+    return lock(cache_folder() / "locks" / f"{safe}.lock", busy, holder)
+
+
 def alive(run_folder: Path) -> bool:
     """Whether an engine holds this run now."""
     try:

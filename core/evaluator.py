@@ -80,15 +80,16 @@ class Evaluation:
             return Answer("crash", f"evaluate cannot be started: {self._failure}")
         self._channel.go()
         deadline = time.monotonic() + limit_seconds
-        while self._process.poll() is None:
-            select.select([control.wake], [], [], _POLL_SECONDS)
-            control.calm()
-            if control.stopping_now:
-                return Answer("void", "stopped by the user")
-            if control.take_skip():
-                return Answer("skipped", "skipped")
-            if time.monotonic() > deadline:
-                return Answer("crash", f"timeout: evaluation was not over after {limit_seconds:.0f} s")
+        with sandbox.end_of(self._process) as ended:
+            while self._process.poll() is None:
+                select.select([control.wake.fileno(), *ended], [], [], _POLL_SECONDS)
+                control.calm()
+                if control.stopping_now:
+                    return Answer("void", "stopped by the user")
+                if control.take_skip():
+                    return Answer("skipped", "skipped")
+                if time.monotonic() > deadline:
+                    return Answer("crash", f"timeout: evaluation was not over after {limit_seconds:.0f} s")
         return self._answer(self._process.returncode)
 
     @property

@@ -49,6 +49,7 @@ class EngineStarted:
     device: str = ""
     experiments: int | None = None  # the limit in force from here on
     hours: float | None = None
+    keep_checkpoints: bool = False  # all of them, not only those of kept experiments and of the last few
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Options:
     train_seconds: float | None = None
     experiments: int | None = None
     hours: float | None = None
+    keep_checkpoints: bool = False
     resume: str | None = None
 
 

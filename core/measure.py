@@ -15,6 +15,7 @@ from core.trial import Finished, Order, supervise
 
 if TYPE_CHECKING:
     from core.run import Run
+    from core.standby import Place
 
 CHECKOUTS = ("serve-1", "serve-2")
 FIRST_SEED = 42  # the original's, for a run with seed 0; each further trial of an experiment takes the next one
@@ -35,20 +36,20 @@ def measure(run: Run) -> Iterator[Event]:
     if run.control.stopping_now:
         return
     run.ready_the_rows()
-    trial = p.trial + 1
-    work = run.work / f"{p.number}-{trial}"
+    place = run.standby.take()
     try:
-        yield from _run_trial(run, p.committed.commit, p.number, trial, work)
+        yield from _run_trial(run, p.committed.commit, p.number, p.trial + 1, place)
     finally:
-        sandbox.sweep(work)
-        sandbox.end_orphans()
-        shutil.rmtree(work, ignore_errors=True)
+        place.close()
+        sandbox.sweep(place.work)
+        sandbox.end_orphans(spare=run.own_pids)
+        shutil.rmtree(place.work, ignore_errors=True)
 
 
-def _run_trial(run: Run, commit: str, number: int, trial: int, work: Path) -> Iterator[Event]:
-    task, kept = run.task, run.folder / "trials" / f"{number}-{trial}"
+def _run_trial(run: Run, commit: str, number: int, trial: int, place: Place) -> Iterator[Event]:
+    task, work, kept = run.task, place.work, run.folder / "trials" / f"{number}-{trial}"
     kept.mkdir(parents=True, exist_ok=True)
-    checkpoint = work / "train" / "checkpoint.safetensors"
+    checkpoint = place.folder / "checkpoint.safetensors"
     seed = FIRST_SEED + run.seed + run.in_flight.trials  # a trial that was void does not spend a seed
     told: dict[str, Any] = {
         "experiment": number,
@@ -59,7 +60,7 @@ def _run_trial(run: Run, commit: str, number: int, trial: int, work: Path) -> It
         "settings": dict(run.settings),
         "checkpoint": str(checkpoint),
     }
-    tree = work / "train" / "tree"
+    tree = place.folder / "tree"
     folder = tree / task.folder
     _check_out(run, commit, tree)
     if task.metric.json is not None:
@@ -70,11 +71,11 @@ def _run_trial(run: Run, commit: str, number: int, trial: int, work: Path) -> It
         if evaluation and "evaluate" in task.early:
             evaluation.start()
         order = Order(
-            number, trial, tuple(task.command("train", folder)), folder, work / "train" / "trial.json",
+            number, trial, tuple(task.command("train", folder)), folder, place,
             {"role": "train", **told}, kept, task.budget, run.handover,
         )  # fmt: skip
-        finished = yield from supervise(order, seed, run.control)
-        sandbox.end_orphans(spare=evaluation.pids if evaluation else ())
+        finished = yield from supervise(order, seed, run.control, run.prepare_standby)
+        sandbox.end_orphans(spare=run.own_pids | (evaluation.pids if evaluation else set()))
         if finished.end == "done":
             for name in CHECKOUTS if evaluation else ():
                 _check_out(run, commit, work / "evaluation" / name)  # whatever the trial may have left there goes

@@ -10,12 +10,12 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from core import agents, sandbox
-from core.control import alive, cache_folder, lock
+from core.control import alive, cache_folder, lock, lock_device
 from core.errors import Busy, UsageError
 from core.events import EngineStarted, RunStarted
 from core.history import History, fold
@@ -51,7 +51,7 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     tag = _free_tag(workspace, options.tag)
     agent = agents.get(options.agent, options.seed)
     prepared = prepare(task, workspace.root / folder, options.device, None, progress)
-    _lock_device(prepared["device"], workspace.root / RUNS / tag)
+    _lock_device(prepared, workspace.root / RUNS / tag)
     notes = [*prepared.get("notes", ())]
     if changed:
         notes.append(f"not committed, so not in the baseline: your edits of {', '.join(changed)}")
@@ -79,7 +79,9 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     )
     journal = Journal(run_folder / "journal.jsonl")
     history = fold([(started, journal.append(started))])
-    engine = EngineStarted(os.getpid(), False, started.device, options.experiments, options.hours)
+    engine = EngineStarted(
+        os.getpid(), False, started.device, options.experiments, options.hours, options.keep_checkpoints
+    )
     return _wire(run_folder, workspace, history, journal, agent, prepared, engine)
 
 
@@ -97,7 +99,7 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     _check_branch(workspace, history)
     agent = agents.get(started.agent, started.seed)
     prepared = prepare(task, workspace.root / started.task_folder, started.device, started.fingerprint, progress)
-    _lock_device(started.device, run_folder)
+    _lock_device(prepared, run_folder)
     workspace.remove_stale_locks(started.tag)
     progress(f"resuming {started.tag} at experiment {history.next_number}")
     journal = Journal(run_folder / "journal.jsonl")
@@ -119,6 +121,7 @@ def _wire(
     run = Run(folder, workspace, history, journal, agent, prepared, work)
     replace_durably(folder / "results.tsv", results_tsv(history))
     run.record(engine)
+    run.prune_checkpoints()
     return run
 
 
@@ -218,7 +221,8 @@ def _limits(options: Options, history: History) -> EngineStarted:
     if history.pending is None and experiments is not None and done >= experiments and history.experiments:
         more = f"autoresearch resume {history.run.tag} --experiments 20"
         raise UsageError(f"run {history.run.tag} has done its {done} experiments; for more: {more}")
-    return EngineStarted(os.getpid(), True, history.run.device, experiments, hours)
+    keep_checkpoints = options.keep_checkpoints or bool(before and before.keep_checkpoints)
+    return EngineStarted(os.getpid(), True, history.run.device, experiments, hours, keep_checkpoints)
 
 
 def _plan(options: Options, task: Task) -> str:
@@ -254,7 +258,6 @@ def _lock_run(folder: Path) -> None:
     _locks.append(lock(folder / "engine.lock", busy))
 
 
-def _lock_device(device: str, run_folder: Path) -> None:
-    busy = f"device {device} is in use by another run, and two at once would spoil each other's time; stop it or wait"
-    name = "".join(c if c.isalnum() else "-" for c in device)
-    _locks.append(lock(cache_folder() / "locks" / f"{name}.lock", busy, str(run_folder)))
+def _lock_device(prepared: Mapping[str, Any], run_folder: Path) -> None:
+    device = prepared["device"]
+    _locks.append(lock_device(device, str(prepared.get("device_lock", device)), str(run_folder)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,6 +18,11 @@ from core.task import Task
 from core.trial import tell
 
 BAD_INPUT = 2  # prepare's exit status for what the user has to mend
+
+# prepare alone may fetch things, so it alone is told of the user's hub, proxies and certificates.
+_NETWORK = re.compile(
+    r"HF_\w+|HUGGING_FACE_HUB_TOKEN|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.I
+)
 
 
 def prepare(
@@ -44,7 +51,7 @@ def prepare(
         trial_file = Path(scratch) / "trial.json"
         tell(trial_file, told)
         process = sandbox.spawn(
-            task.command("prepare", folder), cwd=folder, env=sandbox.environment(trial_file), output=subprocess.PIPE
+            task.command("prepare", folder), cwd=folder, env=_environment(trial_file), output=subprocess.PIPE
         )
         last = ""
         try:
@@ -60,6 +67,8 @@ def prepare(
         finally:
             sandbox.kill_tree(process)
             process.wait()
+            if process.stdout:
+                process.stdout.close()
         if code == BAD_INPUT:
             raise UsageError(last)
         try:
@@ -72,3 +81,8 @@ def prepare(
         mend = "start a new run: autoresearch run"
         raise UsageError(f"the data or the tokenizer is not what this run began with; scores would not compare; {mend}")
     return prepared
+
+
+def _environment(trial_file: Path) -> dict[str, str]:
+    network = {name: value for name, value in os.environ.items() if _NETWORK.fullmatch(name)}
+    return {**network, **sandbox.environment(trial_file)}

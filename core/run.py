@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from core import agents
+from core.awake import Awake
+from core.checkpoints import prune
 from core.control import Control
 from core.errors import AutoresearchError, BranchLocked, RunFailed
 from core.events import Event, ExperimentDone, RunContinued, RunEnded, RunPaused, RunStarted
@@ -25,6 +27,7 @@ from core.judge import POLICIES
 from core.log import plain
 from core.loop import research
 from core.prepare import prepare
+from core.standby import Standby
 from core.task import Task, parse
 from core.workspace import Workspace
 
@@ -57,6 +60,9 @@ class Run:
         self.policy = POLICIES[self.task.policy]
         self.artifact = [self._path(name) for name in self.task.artifact]
         self.handover = Path(prepared["handover"]) if prepared.get("handover") else None
+        waits = self.task.command("standby") if "standby" in self.task.commands else ()
+        self.standby = Standby(work, waits, self.device)
+        self.awake = Awake()
         self._frozen, self._fingerprint = started.frozen, started.fingerprint or None
         self._journal = journal
         self._recording = threading.Lock()
@@ -106,6 +112,18 @@ class Run:
             return True
         seconds = history.active_seconds + max(0.0, time.time() - history.last_time)
         return limits.hours is not None and seconds >= limits.hours * 3600
+
+    def prepare_standby(self) -> None:
+        """Have a process wait for the trial after the one under way, where the limits let one follow."""
+        limits = self.history.engine
+        last = limits is not None and limits.experiments is not None and self.in_flight.number >= limits.experiments
+        if not (last or self.control.stopping):
+            self.standby.prepare()
+
+    @property
+    def own_pids(self) -> set[int]:
+        """Processes of the engine's that are not to be ended with a trial."""
+        return self.standby.pids | self.awake.pids
 
     def hold_if_paused(self) -> Iterator[Event]:
         """Wait here while the user has the run paused."""
@@ -188,19 +206,23 @@ class Run:
         return [name for name, digest in self._frozen.items() if file_digest(root / name) != digest]
 
     def tidy(self, p: Pending) -> None:
-        """Drop what no later experiment needs: checkpoints of discards, stores of everything but the incumbent."""
+        """Drop what no later experiment needs: most checkpoints of discards, stores of all but the incumbent."""
         ours = self.folder / "trials" / f"{p.number}-{p.trial}"
         best = self.history.best
         for void in set((self.folder / "trials").glob(f"{p.number}-*")) - {ours}:
             shutil.rmtree(void / "store", ignore_errors=True)
-            (void / "checkpoint.safetensors").unlink(missing_ok=True)
         if p.judged and p.judged.outcome != "keep":
-            (ours / "checkpoint.safetensors").unlink(missing_ok=True)
             shutil.rmtree(ours / "store", ignore_errors=True)
         elif best and best.number != p.number:
             shutil.rmtree(self.folder / "trials" / f"{best.number}-{best.trial}" / "store", ignore_errors=True)
         if (log := ours / "evaluate.log").is_file() and not log.stat().st_size:
             log.unlink()
+        self.prune_checkpoints()
+
+    def prune_checkpoints(self) -> None:
+        """Keep the checkpoints of kept experiments and of the last few, or all where the user wants that."""
+        engine = self.history.engine
+        prune(self.folder, self.history, keep_all=engine is not None and engine.keep_checkpoints)
 
     def _path(self, name: str) -> str:
         return f"{self.task.folder}/{name}" if self.task.folder else name
@@ -233,6 +255,7 @@ def drain(run: Run) -> RunEnded:
     try:
         for event in research(run):
             run.record(event)
+            run.awake.keep(not run.history.standing_still)
         stopped = run.control.stopping or run.control.stopping_now
         ended = RunEnded("stopped", "stopped by the user") if stopped else RunEnded("done", "the limit was reached")
     except agents.Exhausted as end:
@@ -243,6 +266,8 @@ def drain(run: Run) -> RunEnded:
         traceback.print_exc()
         mend = f"see {run.folder / 'engine.log'}; go on with: autoresearch resume {run.tag}"
         ended = RunEnded("failed", f"the engine itself failed ({type(error).__name__}: {error}); {mend}")
+    run.standby.close()
+    run.awake.close()
     try:
         run.record(ended)
     except OSError:  # a full disk: viewers see the engine gone, and resume goes on from the last durable line

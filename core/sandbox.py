@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -35,8 +35,9 @@ def environment(trial_file: Path) -> dict[str, str]:
     # OpenMP's threads spin while they wait: wherever another program wants a core, single steps took ten times longer.
     # 3,000 turns cost nothing on quiet cores; OMP_WAIT_POLICY=PASSIVE, no turns at all, costs 40 % there.
     calm = {"GOMP_SPINCOUNT": "3000"}
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as nvidia-smi counts: CUDA itself puts the fastest first
     kept = {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith(_PASSED_PREFIXES)}
-    return {**calm, **kept, VARIABLE: str(trial_file), "PYTHONUNBUFFERED": "1"}
+    return {**calm, **order, **kept, VARIABLE: str(trial_file), "PYTHONUNBUFFERED": "1"}
 
 
 def spawn(
@@ -73,6 +74,20 @@ def adopt_orphans() -> None:
     """Make this process the one that inherits grandchildren whose parents exit (Linux only), so that they are found."""
     if _libc:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@contextlib.contextmanager
+def end_of(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """A descriptor that becomes readable when the child ends, for select; none where the system has no such thing."""
+    descriptors = []
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # an old kernel, or a container that forbids it: the caller looks at times
+            descriptors.append(os.pidfd_open(process.pid))
+    try:
+        yield descriptors
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:

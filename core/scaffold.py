@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.errors import UsageError
 from core.launch import BACKENDS
+from core.log import plain
 from core.workspace import create
 
 BAD_INPUT = 2
@@ -25,8 +27,19 @@ def packaged(name: str) -> Path:
     raise UsageError(f"{name}: not found in this installation; install autoresearch-tui again")
 
 
-def scaffold(folder: Path, backend: str | None, profile: str, device: str = "auto") -> str:
-    """Make a workspace in an empty or new folder, whole or not at all. Returns the commit's id. Raises UsageError."""
+def scaffold(
+    folder: Path,
+    backend: str | None,
+    profile: str,
+    device: str = "auto",
+    dataset: str | None = None,
+    shards: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> str:
+    """Make a workspace in an empty or new folder, whole or not at all. Returns the commit's id. Raises UsageError.
+
+    dataset: a name, or an absolute path; None: what goes with the profile. `say` gets a line on what was chosen.
+    """
     backend = backend or BACKENDS[0]
     if backend not in BACKENDS:
         raise UsageError(f"--backend {backend}: not there yet; what there is: {', '.join(BACKENDS)}")
@@ -40,21 +53,24 @@ def scaffold(folder: Path, backend: str | None, profile: str, device: str = "aut
             made = Path(scratch) / "workspace"
             made.mkdir()
             shutil.copyfile(packaged("program.md"), made / "program.md")
-            _scaffold_backend(made / backend, backend, profile, device)
+            options = {"--profile": profile, "--device": device, "--dataset": dataset, "--shards": shards}
+            chosen = _scaffold_backend(made / backend, backend, options)
             commit = create(made, "autoresearch: a new workspace")
             if folder.exists():
                 folder.rmdir()
             os.replace(made, folder)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror or error}") from None
+    for line in chosen.splitlines():
+        say(plain(line))
     return commit
 
 
-def _scaffold_backend(folder: Path, backend: str, profile: str, device: str) -> None:
+def _scaffold_backend(folder: Path, backend: str, options: Mapping[str, str | int | None]) -> str:
     argv = [sys.executable, "-P", "-m", f"backends.{backend}", "scaffold", str(folder)]
-    done = subprocess.run(
-        [*argv, "--profile", profile, "--device", device], capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+    argv += [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise UsageError(said[-1].removeprefix("autoresearch: "))
+    return done.stdout

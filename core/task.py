@@ -22,7 +22,7 @@ _TEXTS = "a list of strings"
 _NUMBER = "a number"
 _KEYS: dict[str, dict[str, str]] = {
     "task": {"name": "a string", "artifact": _TEXTS, "program": "a string", "frozen": _TEXTS, "link": _TEXTS},
-    "commands": dict.fromkeys(("train", "prepare", "serve", "evaluate"), "a string") | {"early": _TEXTS},
+    "commands": dict.fromkeys(("train", "prepare", "standby", "serve", "evaluate"), "a string") | {"early": _TEXTS},
     "metric": {"name": "a string", "direction": "a string", "pattern": "a string", "json": "a string"},
     "budget": dict.fromkeys(("train_seconds", "startup_seconds", "timeout_seconds"), _NUMBER),
     "judge": {"policy": "a string"},

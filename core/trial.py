@@ -11,22 +11,24 @@ import contextlib
 import json
 import os
 import selectors
-import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
 from core import sandbox
-from core.channel import Channel, Clock, Overflow, Telemetry, finite
+from core.channel import Clock, Overflow, Telemetry, finite
 from core.control import Control
 from core.events import Event, TrialDone, TrialReady, TrialStarted
 from core.hold import Hold
 from core.log import CappedLog, crash_reason
 from core.task import Budget
+
+if TYPE_CHECKING:
+    from core.standby import Place
 
 End = Literal["done", "crash", "skipped", "void"]
 
@@ -38,13 +40,13 @@ _GIVING_UP = ("nan", "oom")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be run: `argv` in `cwd`, told by `trial_file`, remembered in `folder` (of the run)."""
+    """What is to be run: `argv` in `cwd`, at this place, remembered in `folder` (of the run)."""
 
     number: int
     trial: int
     argv: tuple[str, ...]
     cwd: Path
-    trial_file: Path
+    place: Place
     told: Mapping[str, Any]  # the content of the trial file, but for `control`
     folder: Path
     budget: Budget
@@ -65,8 +67,13 @@ class Finished:
     summary: Mapping[str, float] = field(default_factory=dict)
 
 
-def supervise(order: Order, seed: int, control: Control) -> Generator[Event, None, Finished]:
-    """Run one trial to its end, whatever that is. When this returns, none of its processes is left."""
+def supervise(
+    order: Order, seed: int, control: Control, at_ready: Callable[[], object]
+) -> Generator[Event, None, Finished]:
+    """Run one trial to its end, whatever that is. When this returns, none of its processes is left.
+
+    `at_ready` is called once the trial trains: the moment to prepare what comes after it.
+    """
     control.take_skip()  # one that came too late for the trial before
     try:
         running = _Running(order, control)
@@ -76,9 +83,13 @@ def supervise(order: Order, seed: int, control: Control) -> Generator[Event, Non
         yield TrialStarted(order.number, order.trial, seed, running.process.pid)
         if order.handover is None:  # there is nothing to wait for: its clock has started
             yield TrialReady(order.number, order.trial, 0.0)
+            at_ready()
         while running.end is None:
             running.turn()
-            yield from running.take_events()
+            for event in running.take_events():
+                yield event
+                if isinstance(event, TrialReady):
+                    at_ready()
     finally:
         running.close()
     yield from running.take_events()
@@ -114,25 +125,13 @@ class _Running:
         self._start()
 
     def _start(self) -> None:
-        self._channel = Channel()
-        self._output, writer = os.pipe()
-        os.set_blocking(self._output, False)
         try:
-            theirs = self._channel.theirs.fileno()
-            tell(self.order.trial_file, {**self.order.told, "control": theirs})
-            env = sandbox.environment(self.order.trial_file)
-            self.process = sandbox.spawn(
-                self.order.argv, cwd=self.order.cwd, env=env, pass_fds=(theirs,), output=writer
-            )
+            self._born = self.order.place.start(self.order.argv, self.order.cwd, self.order.told)
         except OSError:
-            os.close(self._output)
-            self._channel.close()
             self._telemetry.close()
             self._log.close()
             raise
-        finally:
-            self._channel.theirs.close()
-            os.close(writer)
+        self.process, self._channel, self._output = self._born.process, self._born.channel, self._born.output
         self._hold = Hold(self.order.number, self.order.trial, self.process, self._channel, self._clock)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._output, selectors.EVENT_READ, self._read_log)
@@ -259,15 +258,12 @@ class _Running:
 
     def close(self) -> None:
         """End the whole process tree, reap it, and keep what it said."""
-        sandbox.kill_tree(self.process)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # a process stuck in the kernel is left behind
-            self.process.wait(timeout=10.0)
-        sandbox.sweep(self.order.trial_file.parent)
+        self._born.end()
+        sandbox.sweep(self.order.place.folder)
         while self._read_log():
             pass
         self._selector.close()
-        os.close(self._output)
-        self._channel.close()
+        self._born.close()
         self._telemetry.close()
         self._log.close()
 

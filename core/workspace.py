@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pygit2
-from pygit2.enums import CheckoutStrategy, FileMode
+from pygit2.enums import CheckoutStrategy, DiffOption, FileMode
 
 from core.errors import BranchLocked, RunFailed, UsageError
 
@@ -94,6 +94,18 @@ class Workspace:
     def diff(self, old: str, new: str, paths: Sequence[str]) -> str:
         """Unified diff of these files between two commits."""
         return "".join(unified_diff(p, self.read(old, p), self.read(new, p)) for p in paths)
+
+    def patch(self, old: str, new: str) -> str:
+        """Everything between two commits, as `git apply` takes it."""
+        return str(self._tree(old).diff_to_tree(self._tree(new), flags=DiffOption.FORCE_TEXT).patch or "")
+
+    def has(self, commit: str) -> bool:
+        """Whether the commit and its files are here."""
+        try:
+            self._tree(commit)
+        except RunFailed:
+            return False
+        return True
 
     # --- writing ---------------------------------------------------------------------------------------------------
 

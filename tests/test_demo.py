@@ -37,7 +37,7 @@ def test_the_demo_trains_scores_and_keeps(demo_folders):
     assert h.experiments[1].diff.startswith("--- a/cuda/train.py")
     assert git(workspace, "status", "--porcelain") == ""
     assert (folder / "trials/0-1/checkpoint.safetensors").exists()
-    assert (folder / "trials/1-1/checkpoint.safetensors").exists() == (h.incumbent == 1)
+    assert (folder / "trials/1-1/checkpoint.safetensors").exists()  # one of the last few, whatever its verdict
     again = autoresearch("demo", "--json", "--experiments", "0", "--budget", "2", cwd=demo_folders, limit=100)
     assert again.returncode == 0
     kinds = [json.loads(line)["type"] for line in again.stdout.splitlines()]

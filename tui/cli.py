@@ -12,7 +12,22 @@ import click
 from core import control
 from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
-from tui.options import BACKEND, BUDGET, DEVICE, EXPERIMENTS, HOURS, SEED, TAG, WORKSPACE, find, viewer
+from tui.best import best, completion, evaluate
+from tui.data import DATASET, SHARDS, absolute, data, prepare
+from tui.options import (
+    BACKEND,
+    BUDGET,
+    DEVICE,
+    EXPERIMENTS,
+    HOURS,
+    KEEP_CHECKPOINTS,
+    SEED,
+    TAG,
+    WORKSPACE,
+    find,
+    viewer,
+)
+from tui.tune import tune
 from tui.watch import INTERRUPTED, say, watch
 
 DEMO_SECONDS = 15.0
@@ -66,6 +81,7 @@ def cli(context: click.Context) -> int:
 @DEVICE
 @BUDGET
 @SEED
+@KEEP_CHECKPOINTS
 def demo(
     plain: bool,
     as_json: bool,
@@ -74,13 +90,14 @@ def demo(
     device: str,
     budget: float | None,
     seed: int,
+    keep_checkpoints: bool,
 ) -> int:
     """Watch an agent improve a small GPT, now: a workspace of its own, 15 s a trial, nothing to download."""
     folder = demo_folder()
     if not (folder / ".git").exists():
         from core.scaffold import scaffold
 
-        scaffold(folder, backend, "auto", device)
+        scaffold(folder, backend, "cpu", device, "stdlib")  # on a GPU too: 15 s are too short for larger sizes
     say(f"workspace: {folder}")
     if experiments is None and not sys.stdout.isatty():
         experiments = DEMO_EXPERIMENTS_OFF_A_TERMINAL
@@ -91,6 +108,7 @@ def demo(
         seed=seed,
         train_seconds=DEMO_SECONDS if budget is None else budget,
         experiments=experiments,
+        keep_checkpoints=keep_checkpoints,
     )
     return watch(launch(options, say), plain=plain, as_json=as_json, new=True)
 
@@ -98,12 +116,16 @@ def demo(
 @cli.command()
 @click.argument("folder", required=False, default=Path("."), type=click.Path(path_type=Path), metavar="[DIR]")
 @BACKEND
-@click.option("--profile", default="auto", show_default=True, metavar="P", help="cpu, gpu-80gb.")
-def init(folder: Path, backend: str | None, profile: str) -> int:
+@click.option("--profile", default="auto", show_default=True, metavar="P", help="cpu, gpu-8gb, gpu-12gb, … gpu-80gb.")
+@DATASET
+@SHARDS
+def init(folder: Path, backend: str | None, profile: str, dataset: str | None, shards: int | None) -> int:
     """Make a workspace: program.md and the reference task, committed."""
     from core.scaffold import scaffold
 
-    scaffold(folder, backend, profile)
+    if shards is not None and dataset != "climbmix":
+        raise UsageError("--shards goes with --dataset climbmix")
+    scaffold(folder, backend, profile, "auto", dataset and absolute(dataset), shards, say=click.echo)
     click.echo(f"made {folder.absolute()}")
     click.echo(
         "edit program.md, then start with: autoresearch run" + (f" --workspace {folder}" if folder != Path(".") else "")
@@ -123,6 +145,7 @@ def init(folder: Path, backend: str | None, profile: str) -> int:
 @BUDGET
 @EXPERIMENTS
 @HOURS
+@KEEP_CHECKPOINTS
 def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None, **wish: Any) -> int:
     """Start a run: experiments on this workspace's task until you stop it."""
     options = Options(workspace=str(workspace or Path.cwd()), train_seconds=budget, **wish)
@@ -135,18 +158,31 @@ def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None
 @WORKSPACE
 @EXPERIMENTS
 @HOURS
+@KEEP_CHECKPOINTS
 def resume(
-    tag: str | None, plain: bool, as_json: bool, workspace: Path | None, experiments: int | None, hours: float | None
+    tag: str | None,
+    plain: bool,
+    as_json: bool,
+    workspace: Path | None,
+    experiments: int | None,
+    hours: float | None,
+    keep_checkpoints: bool,
 ) -> int:
     """Make a run go on: a paused one, a stopped one, a killed one. --experiments and --hours give it that much more."""
     folder = find(workspace, tag, here=True)
     if control.alive(folder):
-        if experiments is not None or hours is not None:
+        if experiments is not None or hours is not None or keep_checkpoints:
             raise UsageError(f"run {folder.name} is going on; its limits can be changed when it has stopped")
         click.echo(f"{folder.name}: {control.send(folder, 'resume')}")
         return 0
     root = folder.parent.parent
-    options = Options(workspace=str(root), resume=folder.name, experiments=experiments, hours=hours)
+    options = Options(
+        workspace=str(root),
+        resume=folder.name,
+        experiments=experiments,
+        hours=hours,
+        keep_checkpoints=keep_checkpoints,
+    )
     return watch(launch(options, say), plain=plain, as_json=as_json, new=False)
 
 
@@ -223,6 +259,14 @@ def doctor(as_json: bool) -> int:
     findings = examination.examine(Path.cwd())
     click.echo(json.dumps(findings) if as_json else examination.text(findings))
     return 1 if any(f["state"] == "missing" for f in findings) else 0
+
+
+cli.add_command(prepare)
+cli.add_command(data)
+cli.add_command(best)
+cli.add_command(evaluate)
+cli.add_command(completion)
+cli.add_command(tune)
 
 
 # --- what they share -----------------------------------------------------------------------------------------------

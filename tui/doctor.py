@@ -11,9 +11,11 @@ import platform
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, Literal
 
+from core import awake
 from core.control import cache_folder
 from core.launch import find_workspace, runs
 
@@ -21,6 +23,7 @@ Finding = dict[str, Any]
 State = Literal["ok", "note", "missing"]
 _GLYPHS = {"ok": "●", "note": "·", "missing": "×"}
 _LEAST_DISK_GB = 2.0
+_INDENT, _COLUMNS = 15, 80
 
 
 def examine(folder: Path) -> list[Finding]:
@@ -31,19 +34,27 @@ def examine(folder: Path) -> list[Finding]:
         _git(folder),
         _terminal(),
         _disk(),
+        _sleep(),
         _finding("sandbox", "note", "none yet: a trial runs with your rights", "run only agents that you trust"),
         _runs(folder),
     ]
 
 
 def text(findings: list[Finding]) -> str:
-    """The findings for people."""
+    """The findings for people, in lines of 80 columns but where a path or a command is longer."""
     lines = []
     for f in findings:
-        lines.append(f"{_GLYPHS[f['state']]} {f['what']:<12} {f['found']}")
+        lines += _wrapped(f"{_GLYPHS[f['state']]} {f['what']:<{_INDENT - 2}}", f["found"])
         if f["mend"]:
-            lines.append(f"{'':<15}→ {f['mend']}")
+            lines += _wrapped(f"{'':<{_INDENT}}→ ", f["mend"])
     return "\n".join(lines)
+
+
+def _wrapped(head: str, said: str) -> list[str]:
+    under = " " * len(head)
+    return textwrap.wrap(
+        said, _COLUMNS, initial_indent=head, subsequent_indent=under, break_long_words=False, break_on_hyphens=False
+    ) or [head.rstrip()]
 
 
 def _finding(what: str, state: State, found: str, mend: str = "") -> Finding:
@@ -69,11 +80,47 @@ def _backends() -> list[Finding]:
 def _torch(said: dict[str, Any]) -> list[Finding]:
     if not said.get("torch"):
         return [_finding("cuda", "missing", "PyTorch is not installed", "pip install 'autoresearch-tui[torch]'")]
-    findings = [_finding("cuda", "ok", f"PyTorch {said['torch']}")]
-    for device in said.get("devices", []):
-        memory = f", {device['memory_mb'] / 1024:.0f} GiB" if device.get("memory_mb") else ""
-        findings.append(_finding("device", "ok", f"{device['name']}: {device.get('description', '')}{memory}"))
+    built = f", built for CUDA {said['torch_cuda']}" if said.get("torch_cuda") else ""
+    findings = [_finding("cuda", "ok", f"PyTorch {said['torch']}{built}")]
+    devices = said.get("devices", [])
+    for device in devices:
+        findings += _gpu(device) if device["name"].startswith("cuda") else [_other(device)]
+    if any(device["name"].startswith("cuda") for device in devices):
+        findings.append(_compiler(said["compile"]))
     return findings
+
+
+def _gpu(device: dict[str, Any]) -> list[Finding]:
+    """What a card is, what a run makes of it, and who else is on it."""
+    memory = f"{device['memory_mb']:,} MB, {device['used_mb']:,} in use" if device["memory_mb"] else "memory unknown"
+    known = [device["description"], memory, f"driver {device['driver']}" if device["driver"] else ""]
+    if any(device["capability"]):
+        bf16 = "bf16" if device["bf16"] else "no bf16 units"
+        known.append(f"compute capability {'.'.join(map(str, device['capability']))}, {bf16}")
+    peak = device["peak_tflops"]
+    mfu = f"MFU against {peak:g} TFLOP/s" if peak else "MFU unknown: this card's peak is not on our list"
+    way = device["attention"]
+    tested = "untested by us" if way["tested_on"] == "nothing yet" else f"tested on {way['tested_on']}"
+    return [
+        _finding("device", "ok", f"{device['name']}: {', '.join(part for part in known if part)}"),
+        _finding("profile", "note", device["said"][0].removeprefix("profile ")),
+        _finding("attention", "note", f"{way['name']} ({tested}); {mfu}"),
+        *(_finding("note", "note", said) for said in device["said"][1:]),
+    ]
+
+
+def _other(device: dict[str, Any]) -> Finding:
+    memory = f"{device['memory_mb'] / 1024:.0f} GiB"
+    uses = f"profile {device['profile']}, attention {device['attention']['name']}"
+    return _finding("device", "ok", f"{device['name']}: {device['description']}, {memory}; {uses}")
+
+
+def _compiler(said: dict[str, Any]) -> Finding:
+    if said["triton"] and said["compiler"]:
+        return _finding("compile", "ok", f"triton {said['triton']}, {said['compiler']}")
+    lacking = [what for what, there in (("triton", said["triton"]), ("a C compiler", said["compiler"])) if not there]
+    mend = "pip install triton" if not said["triton"] else "install gcc"
+    return _finding("compile", "missing", f"torch.compile lacks {' and '.join(lacking)} for the GPU", mend)
 
 
 def _problems(said: dict[str, Any]) -> list[Finding]:
@@ -118,6 +165,13 @@ def _disk() -> Finding:
     if free < _LEAST_DISK_GB:
         return _finding("disk", "missing", f"{free:.1f} GiB free at {place}", f"free {_LEAST_DISK_GB:g} GiB there")
     return _finding("disk", "ok", f"{free:.0f} GiB free at {place}")
+
+
+def _sleep() -> Finding:
+    program = awake.program()
+    if program is None:
+        return _finding("sleep", "note", "no program here holds off sleep: a machine that sleeps does not train")
+    return _finding("sleep", "ok", f"{Path(program).name} may hold off idle sleep; a run's engine.log says if not")
 
 
 def _runs(folder: Path) -> Finding:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from core.errors import UsageError
-from core.launch import demo_folder, find_run, find_workspace
+from core.launch import demo_folder, find_run, find_workspace, runs
 from tui.watch import say
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,8 +30,20 @@ SEED = click.option(
     metavar="K",
     help="Seed of the agent, and of training: 42 + K.",
 )
+KEEP_CHECKPOINTS = click.option(
+    "--keep-checkpoints", is_flag=True, help="Keep every checkpoint, not only those of kept and of recent experiments."
+)
 WORKSPACE = click.option("--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is; here.")
-TAG = click.argument("tag", required=False)
+
+
+def _tags(context: click.Context, parameter: click.Parameter, beginning: str) -> list[str]:
+    """The runs of the workspace that is meant, for the shell: folders are listed, nothing is read."""
+    named = context.params.get("workspace")
+    place = find_workspace(Path(named) if named else Path.cwd()) or find_workspace(demo_folder())
+    return [folder.name for folder in reversed(runs(place)) if folder.name.startswith(beginning)] if place else []
+
+
+TAG = click.argument("tag", required=False, shell_complete=_tags)
 
 
 def viewer(command: F) -> F:

@@ -1,4 +1,4 @@
-"""What `status`, `results` and `diff` print: derived from the journal alone."""
+"""What `status`, `results` and `diff` print: derived from the journal, but for what the disk holds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.checkpoints import checkpoint_bytes
 from core.control import alive
 from core.errors import UsageError
 from core.history import History, fold
@@ -50,6 +51,8 @@ def status(run_folder: Path) -> dict[str, Any]:
         "active_seconds": round(h.active_seconds, 1),
         "ended": h.ended.message if h.ended else None,
         "self_reported": bool(best and best.measurement and best.measurement.self_reported),
+        "checkpoint_bytes": sum(sizes := checkpoint_bytes(run_folder)),
+        "checkpoints": len(sizes),
         "paused": h.paused.reason if h.paused else None,
         "mend": h.paused.mend if h.paused else None,
         "paused_since": h.paused_since or (h.pending.held_since if h.pending else None),
@@ -82,6 +85,9 @@ def status_text(run_folder: Path) -> str:
     counts = f"{s['kept']} kept, {s['discarded']} discarded, {s['crashed']} crashed"
     lines.append(f"{s['experiments']} experiments{of}: {counts}; {_span(s['active_seconds'])} at work")
     lines.append(f"{s['backend'] or 'own task'} on {s['device']}, agent {s['agent']}, in {s['run_folder']}")
+    if s["checkpoints"]:
+        each = f"checkpoint{'s' if s['checkpoints'] > 1 else ''}"
+        lines.append(f"{s['checkpoints']} {each}, {s['checkpoint_bytes'] / 1e6:,.1f} MB")
     mend = {
         "gone": f"its engine is gone{_why_gone(run_folder)}; go on with: autoresearch resume {s['tag']}",
         "stopped": f"go on with: autoresearch resume {s['tag']}",

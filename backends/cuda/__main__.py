@@ -7,6 +7,7 @@ itself; `python -P -m backends.cuda VERB --help` lists them.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from pathlib import Path
@@ -14,9 +15,14 @@ from pathlib import Path
 VERBS = {
     "check": "what works here",
     "prepare": "make the rows (started by a run)",
+    "data": "prepare, list and remove data sets",
     "scaffold": "write a task folder",
+    "standby": "import ahead, become a trial (started by a run)",
+    "tune": "find the fastest DEVICE_BATCH_SIZE",
+    "warm": "compile ahead for an NVIDIA device (started by prepare)",
     "serve": "answer token rows (started by evaluate)",
     "evaluate": "score a checkpoint (started by a run)",
+    "sample": "continue a text (started by best --sample)",
 }
 
 
@@ -36,13 +42,32 @@ def main() -> None:
         case "check":
             _check(words)
         case "prepare":
-            from backends.cuda import devices
+            from backends.cuda import devices, warm
             from backends.reference import prepare
 
             prepare.main("cuda", devices.find)
+            warm.after_prepare()
+        case "data":
+            from backends.cuda import devices
+            from backends.reference import data
+
+            data.main(words, "python -P -m backends.cuda data", devices.find)
         case "scaffold":
             _scaffold(words)
+        case "standby":
+            from backends.cuda import standby
+
+            standby.main()
+        case "tune":
+            _tune(words)
+        case "warm":
+            from backends.cuda import warm
+
+            warm.main(words)
         case "serve":
+            from backends.cuda import standby
+
+            standby.import_until_asked()  # a trial is training meanwhile
             from backends.cuda import serve
 
             serve.main()
@@ -50,6 +75,10 @@ def main() -> None:
             from backends.reference import evaluate
 
             evaluate.main()
+        case "sample":
+            from backends.cuda import sample
+
+            sample.main()
 
 
 def _words(verb: str) -> argparse.ArgumentParser:
@@ -76,13 +105,41 @@ def _scaffold(words: list[str]) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--profile", default="auto", help=f"auto, {', '.join(profiles.PROFILES)}")
     parser.add_argument("--device", default="auto", help="what profile auto looks at")
+    parser.add_argument("--dataset", default="auto", help="stdlib, climbmix or a path; auto: climbmix on a GPU")
+    parser.add_argument("--shards", type=int, help="training shards of climbmix")
     arguments = parser.parse_args(words)
     try:
-        chosen = profiles.profile_for(devices.find(arguments.device), arguments.profile)
-        scaffold.write(Path(__file__).parent, arguments.folder, chosen)
+        device = devices.find(arguments.device)
+        chosen = profiles.profile_for(device, arguments.profile)
+        dataset = arguments.dataset
+        if dataset == "auto":  # the sources of a library are too little for the sizes of a GPU
+            dataset = "climbmix" if chosen.name.startswith("gpu-") else "stdlib"
+        scaffold.write(Path(__file__).parent, arguments.folder, chosen, dataset, arguments.shards)
+        print(f"profile {chosen.name} for {device.description}; text: {dataset}")
     except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+def _tune(words: list[str]) -> None:
+    from backends.cuda import devices, tune
+    from backends.reference.corpus import BadInput
+
+    parser = _words("tune")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the task's folder")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--dry-run", action="store_true", help="measure, and leave train.py as it is")
+    arguments = parser.parse_args(words)
+    try:
+        device = devices.find(arguments.device)
+        say = functools.partial(print, flush=True)
+        tune.tune(arguments.folder, device, arguments.seconds, say, dry_run=arguments.dry_run)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -19,21 +19,19 @@ from typing import Any
 
 import psutil
 
+from backends.cuda import nvidia
+from backends.cuda.paths import attention_paths
 from backends.reference import prepare
 from backends.reference.corpus import BadInput
-from backends.reference.profiles import Device
+from backends.reference.profiles import Device, notes, peak_flops, profile_for
 
 _LIMIT_SECONDS = 10
-_WSL_SMI = Path("/usr/lib/wsl/lib/nvidia-smi")
+_NATIVE_BF16 = (8, 0)  # compute capability
 
 
 def devices() -> list[Device]:
     """Every device that is there and that the installed PyTorch was built for, the best first."""
-    found = [device for device, _ in _nvidia()] if _torch_has_cuda() else []
-    memory_mb = psutil.virtual_memory().total >> 20
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        found.append(Device("mps", _processor(), memory_mb))
-    return [*found, Device("cpu", f"{_processor()}, {_cores()} cores", memory_mb)]
+    return [*(_gpus(nvidia.cards()) if _torch_has_cuda() else []), *_others()]
 
 
 def find(name: str) -> Device:
@@ -44,11 +42,54 @@ def find(name: str) -> Device:
     name = {"cuda:0": "cuda"}.get(name, name)
     for device in found:
         if name in ("auto", device.name):
+            if device.gpu and (trouble := nvidia.driver_trouble(device.driver, torch_cuda())):
+                raise BadInput(f"{device.description}: {trouble}, or use --device cpu")
             return device
     there = ", ".join(device.name for device in found)
-    if name == "cuda" and not _torch_has_cuda() and _nvidia():
+    if name == "cuda" and not _torch_has_cuda() and nvidia.cards():
         raise BadInput(f"device cuda: the installed PyTorch is built without CUDA; reinstall it, or use {there}")
     raise BadInput(f"device {name}: not here; use auto, {there}")
+
+
+def torch_cuda() -> str | None:
+    """The CUDA that the installed PyTorch was built for ("12.8"), read from its sources; None without."""
+    folder = _torch_folder()
+    file = folder / "version.py" if folder else None
+    text = file.read_text(encoding="utf-8") if file and file.is_file() else ""
+    match = re.search(r"^cuda\b[^=\n]*= *['\"]([\d.]+)['\"]", text, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _gpus(cards: list[nvidia.Card]) -> list[Device]:
+    labels = ("cuda", *(f"cuda:{i}" for i in range(1, len(cards))))
+    doubt = (
+        ""
+        if nvidia.order_is_certain(cards)
+        else "the cards differ: CUDA_DEVICE_ORDER=PCI_BUS_ID numbers them as nvidia-smi does"
+    )
+    return [_gpu(label, card, doubt) for label, card in zip(labels, cards, strict=False)]
+
+
+def _gpu(label: str, card: nvidia.Card, doubt: str) -> Device:
+    said = (nvidia.capability_trouble(card, torch_cuda()), _slow_bf16(card), doubt)
+    return Device(
+        label, card.name, card.memory_mb, card.uuid, card.capability, card.driver, card.used_mb, card.occupants,
+        tuple(note for note in said if note),
+    )  # fmt: skip
+
+
+def _slow_bf16(card: nvidia.Card) -> str | None:
+    if card.capability == (0, 0) or card.capability >= _NATIVE_BF16:
+        return None
+    return f"{card.name} has no bf16 units: bf16 is computed by other means, slowly"
+
+
+def _others() -> list[Device]:
+    memory_mb = psutil.virtual_memory().total >> 20
+    found = [Device("cpu", f"{_processor()}, {_cores()} cores", memory_mb)]
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        found.insert(0, Device("mps", _processor(), memory_mb))
+    return found
 
 
 def _cores() -> int:
@@ -62,36 +103,7 @@ def _torch_folder() -> Path | None:
 
 def _torch_has_cuda() -> bool:
     folder = _torch_folder()
-    return bool(folder) and (folder / "lib" / "libtorch_cuda.so").exists()
-
-
-def _nvidia() -> list[tuple[Device, tuple[int, int]]]:
-    """NVIDIA devices that this process may use, with their compute capability; (0, 0) where that is not known."""
-    if not (any(Path("/dev").glob("nvidia[0-9]*")) or _WSL_SMI.exists()):
-        return []
-    cards = _from_smi() or _from_proc()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        # Indices choose and order; what is named otherwise (a UUID, a part of a card) is taken to be there.
-        names = [name.strip() for name in visible.split(",") if name.strip() and name.strip() != "-1"]
-        cards = [cards[int(n)] if n.isdigit() and int(n) < len(cards) else (n, 0, (0, 0)) for n in names]
-    labels = ("cuda", *(f"cuda:{i}" for i in range(1, len(cards))))
-    return [(Device(label, name, mb), power) for label, (name, mb, power) in zip(labels, cards, strict=False)]
-
-
-def _from_smi() -> list[tuple[str, int, tuple[int, int]]]:
-    program = shutil.which("nvidia-smi") or (str(_WSL_SMI) if _WSL_SMI.exists() else None)
-    query = "--query-gpu=name,memory.total,compute_cap"
-    lines = _output([program, query, "--format=csv,noheader,nounits"]) if program else ""
-    found = re.findall(r"^(.+), *(\d+), *(\d+)\.(\d+)$", lines, re.MULTILINE)
-    return [(name, int(mb), (int(major), int(minor))) for name, mb, major, minor in found]
-
-
-def _from_proc() -> list[tuple[str, int, tuple[int, int]]]:
-    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    models = [re.search(r"^Model:\s*(.+)$", file.read_text(), re.MULTILINE) for file in files]
-    names = [model[1] for model in models if model] or ["NVIDIA GPU"]
-    return [(name, 0, (0, 0)) for name in names]
+    return folder is not None and (folder / "lib" / "libtorch_cuda.so").exists()
 
 
 def _processor() -> str:
@@ -114,31 +126,30 @@ def _output(argv: list[str]) -> str:
 
 
 def check(fast: bool) -> dict[str, Any]:
-    """What works here, JSON values only. `fast`: PyTorch is looked up; else it is imported and tried on each device.
+    """What works here, JSON values only. `fast`: PyTorch is looked up; else it is imported and tried on each GPU.
 
     problems: {"what", "mend"} each. data: the rows that are prepared already.
     """
+    cards = nvidia.cards()
+    has_torch = _torch_folder() is not None
+    found = [*(_gpus(cards) if _torch_has_cuda() else []), *_others()] if has_torch else []
     problems = (
-        []
-        if _torch_folder()
-        else [{"what": "PyTorch is not installed", "mend": "pip install 'autoresearch-tui[torch]'"}]
+        _problems(found, cards)
+        if has_torch
+        else [_problem("PyTorch is not installed", "pip install 'autoresearch-tui[torch]'")]
     )
-    found = devices() if not problems else []
-    if found and not _torch_has_cuda() and _nvidia():
-        problems.append(
-            {"what": "there is an NVIDIA GPU, but PyTorch is built without CUDA", "mend": "reinstall torch"}
-        )
     if not fast:
-        problems += [trouble for device in found if (trouble := _trouble(device.name))]
-    capability = {device.name: power for device, power in _nvidia()}
+        problems += [trouble for device in found if device.name != "cpu" and (trouble := _trouble(device.name))]
     return {
         "backend": "cuda",
         "python": platform.python_version(),
         "torch": importlib.metadata.version("torch") if found else None,
+        "torch_cuda": torch_cuda(),
         "tried": not fast,
-        "devices": [asdict(device) for device in found],
+        "devices": [_described(device) for device in found],
         "device": found[0].name if found else None,
-        "attention": {d.name: "varlen" if capability.get(d.name, (0, 0)) >= (8, 0) else "sdpa" for d in found},
+        "attention": {device.name: _attention(device)["name"] for device in found},
+        "compile": _compile(),
         "data": [
             {key: record[key] for key in ("fingerprint", "settings", "train_row_count", "validation_row_count")}
             for record in prepare.records()
@@ -147,22 +158,69 @@ def check(fast: bool) -> dict[str, Any]:
     }
 
 
+def _problem(what: str, mend: str) -> dict[str, str]:
+    return {"what": what, "mend": mend}
+
+
+def _problems(found: list[Device], cards: list[nvidia.Card]) -> list[dict[str, str]]:
+    if cards and not _torch_has_cuda():
+        return [_problem("there is an NVIDIA GPU, but PyTorch is built without CUDA", "reinstall torch")]
+    said = [nvidia.driver_trouble(card.driver, torch_cuda()) for card in cards[:1]]
+    said += [nvidia.capability_trouble(card, torch_cuda()) for card in cards]
+    return [_problem(*text.split("; ", 1)) for text in said if text]
+
+
+def _described(device: Device) -> dict[str, Any]:
+    """A device, what it is locked by, what "auto" takes for it and why, and what it computes with."""
+    profile = profile_for(device, "auto")
+    settings = {"profile": profile.name, **{k: getattr(profile, k) for k in ("sequence_length", "vocab_size")}}
+    peak = peak_flops(device.description) if device.gpu else None
+    return {
+        **asdict(device),
+        "lock": device.lock,
+        "profile": profile.name,
+        "said": list(notes(device, settings)),
+        "attention": _attention(device),
+        "bf16": device.gpu and device.capability >= _NATIVE_BF16,
+        "peak_tflops": None if peak is None else peak / 1e12,
+    }
+
+
+def _attention(device: Device) -> dict[str, Any]:
+    """The way of attention that "auto" takes there."""
+    path = next(p for p in attention_paths(device.capability if device.gpu else None) if p.usable)
+    return {"name": path.name, "tested_on": path.tested_on}
+
+
+def _compile() -> dict[str, Any]:
+    """What torch.compile needs for a GPU: Triton, and a C compiler for its launchers."""
+    triton = importlib.util.find_spec("triton") is not None
+    compiler = next((name for name in ("gcc", "clang", "cc") if shutil.which(name)), None)
+    return {"triton": importlib.metadata.version("triton") if triton else None, "compiler": compiler}
+
+
 def text(found: dict[str, Any]) -> str:
     """What `check` found, for people."""
     lines = [f"python {found['python']}, torch {found['torch'] or 'missing'}"]
     for device in found["devices"]:
-        attention = found["attention"][device["name"]]
-        lines.append(f"{device['name']}: {device['description']}, {device['memory_mb']:,} MB, attention {attention}")
+        lines.append(
+            f"{device['name']}: {device['description']}, {device['memory_mb']:,} MB, profile {device['profile']}, "
+            f"attention {device['attention']['name']}"
+        )
+        lines += [f"  {said}" for said in device["said"]]
     lines.append(f"data: {len(found['data'])} sets of rows prepared")
     return "\n".join(lines + [f"! {problem['what']}; mend: {problem['mend']}" for problem in found["problems"]])
 
 
 def _trouble(name: str) -> dict[str, str] | None:
-    import torch  # seconds: only the full check pays for it
-
+    """What goes wrong when a GPU is used; importing PyTorch takes seconds, so only the full check does it."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # the second: a library of CUDA's that is not there
+        return _problem(f"PyTorch cannot be imported: {str(error).splitlines()[0]}", "install it again")
     try:
         x = torch.ones(64, 64, device=name)
         works = (x @ x).sum().item() == 64.0**3
     except (RuntimeError, AssertionError) as error:  # torch raises the second where it was built without the device
-        return {"what": f"{name}: {str(error).splitlines()[0]}", "mend": "check the driver, or use --device cpu"}
-    return None if works else {"what": f"{name}: computes wrong results", "mend": "use --device cpu"}
+        return _problem(f"{name}: {str(error).splitlines()[0]}", "check the driver, or use --device cpu")
+    return None if works else _problem(f"{name}: computes wrong results", "use --device cpu")

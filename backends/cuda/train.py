@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -21,7 +22,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backends.cuda.attention import choose_attention
+from backends.cuda import compiled, feed
+from backends.cuda.attention import attention_name, choose_attention
+from backends.cuda.loss import softcapped_cross_entropy
 from backends.reference import harness
 
 # --- hyperparameters -------------------------------------------------------------------------------------------------
@@ -85,8 +88,8 @@ class Config:
 
 
 def norm(x: Tensor) -> Tensor:
-    """RMSNorm over channels, without weights."""
-    return F.rms_norm(x, (x.size(-1),), eps=EPS)
+    """RMSNorm over channels, without weights, in the dtype of x: autocast would make it, and all after it, float32."""
+    return F.rms_norm(x, (x.size(-1),), eps=EPS).to(x.dtype)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -133,14 +136,17 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the MLP, each on the normed stream x [B, T, dim] and added to it."""
+    """Attention, then the MLP, each on the normed stream x [B, T, dim] and added to it. This is what gets compiled."""
 
     def __init__(self, config: Config, layer: int) -> None:
         super().__init__()
         self.attention = Attention(config, layer)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, value: Tensor | None, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, x0: Tensor, resid: Tensor, again: Tensor, value: Tensor | None, cos: Tensor, sin: Tensor
+    ) -> Tensor:
+        x = resid * x + again * x0  # the embedding comes back in every layer
         x = x + self.attention(norm(x), value, cos, sin)
         return x + self.mlp(norm(x))
 
@@ -186,14 +192,16 @@ class GPT(nn.Module):
         length = tokens.shape[1]
         cos, sin = self.cos[:length], self.sin[:length]
         x = x0 = norm(self.embedding(tokens))  # [B, T, dim]
-        for i, block in enumerate(self.blocks):
+        lambdas = zip(self.lambda_resid.unbind(), self.lambda_x0.unbind(), strict=True)
+        for i, (block, (resid, again)) in enumerate(zip(self.blocks, lambdas, strict=True)):
             value = self.value_embeddings[str(i)](tokens) if str(i) in self.value_embeddings else None
-            x = block(self.lambda_resid[i] * x + self.lambda_x0[i] * x0, value, cos, sin)
-        logits = self.unembedding(norm(x)).float()  # [B, T, V]
-        logits = SOFTCAP * torch.tanh(logits / SOFTCAP)
-        if targets is None:
-            return logits
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+            x = block(x, x0, resid, again, value, cos, sin)
+        x = norm(x)
+        if targets is not None:  # the plain statement would be F.cross_entropy of the logits below; this one is lean
+            weight = self.unembedding.weight
+            return softcapped_cross_entropy(x.flatten(0, 1), weight, targets.flatten(), SOFTCAP)
+        logits = self.unembedding(x).float()  # [B, T, V]
+        return SOFTCAP * torch.tanh(logits / SOFTCAP)
 
     def count_parameters(self) -> int:
         return sum(p.numel() for p in self.parameters())
@@ -206,14 +214,20 @@ class GPT(nn.Module):
         return 6 * (self.count_parameters() - unmultiplied) + 12 * self.config.dim * windows
 
 
-def build(config: Config, device: str) -> GPT:
-    """A model on the device, its weights not yet initialised. CUDA keeps embeddings and rotary tables in bf16."""
+def build(config: Config, device: str, compile_blocks: bool = False) -> GPT:
+    """A model on the device, its weights not yet initialised. CUDA keeps embeddings and rotary tables in bf16.
+
+    Blocks are compiled one by one: those of equal shape share the result, which halves the wait for a whole model's.
+    """
     with torch.device(device):
         model = GPT(config)
     if torch.device(device).type == "cuda":
         for module in (model.embedding, model.value_embeddings):
             module.bfloat16()
         model.cos, model.sin = model.cos.bfloat16(), model.sin.bfloat16()
+    if compile_blocks:
+        for block in model.blocks:
+            block.compile(dynamic=False)
     return model
 
 
@@ -298,7 +312,7 @@ class AdamGroup:
 class MuonAdamW:
     """Muon for the blocks' matrices, batched by shape; AdamW for embeddings, unembedding and residual scalars."""
 
-    def __init__(self, model: GPT, polar_dtype: torch.dtype, compiled: bool) -> None:
+    def __init__(self, model: GPT, polar_dtype: torch.dtype, compile_updates: bool = False) -> None:
         by_width = (model.config.dim / 768) ** -0.5  # AdamW's rates were tuned at width 768
         tables = [model.embedding.weight, *(e.weight for e in model.value_embeddings.values())]
         self.adam = [
@@ -311,9 +325,9 @@ class MuonAdamW:
         for matrix in model.blocks.parameters():
             self.muon.setdefault((matrix.size(0), matrix.size(1)), []).append(matrix)
         self.polar_dtype = polar_dtype
-        compile_or_not: Callable = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
-        self.muon_update = compile_or_not(muon_update)
-        self.adamw_update = compile_or_not(adamw_update)
+        maybe: Callable = (lambda f: torch.compile(f, dynamic=False)) if compile_updates else (lambda f: f)
+        self.muon_update = maybe(muon_update)
+        self.adamw_update = maybe(adamw_update)
         self.reset()
 
     def reset(self) -> None:
@@ -375,19 +389,16 @@ def weight_decay(progress: float) -> float:
 # --- training --------------------------------------------------------------------------------------------------------
 
 
-def train_step(
-    model: Callable[..., Tensor], optimizer: MuonAdamW, batches: list[np.ndarray], progress: float, device: str
-) -> float:
-    """One optimizer step over batches of rows [b, T+1]. Returns their mean loss in nats."""
-    total = torch.zeros((), device=device)
-    for rows in batches:
-        tokens = torch.from_numpy(rows.astype(np.int64)).to(device)  # [b, T+1]
-        with precision(device):
+def train_step(model: GPT, optimizer: MuonAdamW, batches: list[Tensor], progress: float) -> Tensor:
+    """One optimizer step over batches of tokens, int64 [b, T+1]. Returns their mean loss in nats, a scalar."""
+    total = torch.zeros((), device=batches[0].device)
+    for tokens in batches:
+        with precision(str(tokens.device)):
             loss = model(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()) / len(batches)
         loss.backward()
         total += loss.detach()
     optimizer.step(progress)
-    return total.item()
+    return total
 
 
 def accumulation(sequence_length: int) -> int:
@@ -401,36 +412,53 @@ def accumulation(sequence_length: int) -> int:
     return passes
 
 
+def prepared(config: Config, device: str, compile_all: bool) -> tuple[GPT, MuonAdamW]:
+    """The model and its optimizer as a trial starts with them, weights apart: those are anything.
+
+    Compiling takes a step, on random tokens: the budget pays for every step that teaches, and for no other.
+    """
+    cuda = torch.device(device).type == "cuda"
+    if cuda:
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # read when CUDA takes memory
+        torch.cuda.set_device(torch.device(device).index or 0)
+        torch.set_float32_matmul_precision("high")
+    model = build(config, device, compile_all)
+    optimizer = MuonAdamW(model, torch.bfloat16 if cuda else torch.float32, compile_all)
+    if compile_all:
+        shape = (DEVICE_BATCH_SIZE, config.sequence_length + 1)
+        noise = [torch.randint(config.vocab_size, shape, device=device) for _ in range(accumulation(shape[1] - 1))]
+        model.initialise()
+        train_step(model, optimizer, noise, 0.0).item()
+        optimizer.reset()
+    return model, optimizer
+
+
 def train(trial: harness.Trial) -> None:
     """One trial from start to checkpoint: build, compile and initialise; then train until the budget is spent."""
     device, cuda = trial.device, trial.device.startswith("cuda")
     config = Config(trial.settings["sequence_length"], trial.settings["vocab_size"])
     passes = accumulation(config.sequence_length)
     if cuda:
-        torch.set_float32_matmul_precision("high")
-    model = build(config, device)
-    optimizer = MuonAdamW(model, polar_dtype=torch.bfloat16 if cuda else torch.float32, compiled=cuda)
-    forward = model
-    if cuda:  # compile on random tokens, then start afresh: the budget pays for every step that teaches, and no other
-        forward = torch.compile(model, dynamic=False)
-        shape = (DEVICE_BATCH_SIZE, config.sequence_length + 1)
-        noise = np.random.default_rng(0).integers(config.vocab_size, size=shape, dtype=np.uint16)
-        model.initialise()
-        train_step(forward, optimizer, [noise] * passes, 0.0, device)
-        optimizer.reset()
-        torch.cuda.synchronize()
+        compiled.use_private_cache(Path.cwd(), device, trial.settings)
+    model, optimizer = prepared(config, device, compile_all=cuda)
     torch.manual_seed(trial.seed)
     model.initialise()
+    print(f"{device}: attention {attention_name(device)}, {'compiled' if cuda else 'not compiled'}", flush=True)
 
     trial.ready(
         flops_per_token=model.flops_per_token(),
         accelerator=torch.cuda.get_device_name() if cuda else "",
         memory_mb=(lambda: torch.cuda.max_memory_allocated() / 2**20) if cuda else None,
     )
-    rows = trial.batches(DEVICE_BATCH_SIZE)
+    rows = feed.batches(trial.rows, DEVICE_BATCH_SIZE, device)
+    before = None
     while not trial.over:
-        loss = train_step(forward, optimizer, [next(rows) for _ in range(passes)], trial.progress, device)
-        trial.step(loss, TOTAL_BATCH_SIZE)
+        loss = train_step(model, optimizer, [next(rows) for _ in range(passes)], trial.progress)
+        # Reading a loss waits for it. A GPU goes on meanwhile if the one read is the step's before; not towards the
+        # end, where a step that is queued already would run beyond the budget.
+        late = cuda and before is not None and trial.progress < 0.95
+        trial.step((before if late else loss).item(), TOTAL_BATCH_SIZE)
+        before = loss
     trial.done(lambda path, metadata: save(model, path, metadata), config.depth, model.count_parameters())
 
 
@@ -464,8 +492,11 @@ def main() -> None:
     trial = harness.connect()
     try:
         train(trial)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        trial.failed("oom", str(error))
+    except (RuntimeError, MemoryError) as error:
+        why = (str(error).splitlines() or ["out of memory"])[0]
+        if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory|ALLOC_FAILED", why):
+            raise
+        trial.failed("oom", f"{why}; halve DEVICE_BATCH_SIZE ({DEVICE_BATCH_SIZE}) in train.py")
 
 
 if __name__ == "__main__":

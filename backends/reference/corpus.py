@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,11 +22,14 @@ import numpy as np
 if TYPE_CHECKING:  # a warm prepare needs no tokenizer
     from backends.reference.tokenizer import Tokenizer
 
-DATASETS = ("stdlib",)
 HELD_OUT_SHARE = 0.1
 # Neighbours join while they stay under this share of the longest document. Joined to the full, documents come out
 # nearly as long as a row, little fits the space they leave, and cropping loses 30 % of the text; so it loses 5 %.
 JOIN = 0.25
+
+# Tokens of a document, in the mean, from which a copy of each by itself is faster than an index of every token; and
+# how many documents get such an index at a time, so that it stays in a core's cache.
+_LONG, _AT_A_TIME = 128, 1024
 
 # Folders and files that are not library source: tests, what others installed, byte code, data of one machine.
 _LEFT_OUT = re.compile(
@@ -182,17 +185,54 @@ def _cut(cuts: np.ndarray, ranks: np.ndarray, start: int, end: int, longest: int
 class Documents:
     """Encoded documents, each BOS first, in the order in which they are packed.
 
-    tokens: uint16 [n], all of them; starts, lengths: int64 [D], where each document lies in `tokens`.
+    parts: uint16 arrays, taken as laid end to end; no document lies in two of them. starts, lengths: int64 [D], where
+    each document lies there. batches: int64 [B], how many the packing buffer gets at a time; None: 128 each time.
     """
 
-    tokens: np.ndarray
+    parts: Sequence[np.ndarray]
     starts: np.ndarray
     lengths: np.ndarray
+    batches: np.ndarray | None = None
+
+    def firsts(self, documents: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """The first `taken` tokens of each of these documents, both int64 [P], end to end: uint16 [taken.sum()]."""
+        if taken.sum() >= _LONG * len(taken):
+            return np.concatenate(self._views(documents, taken))
+        pieces = range(0, len(taken), _AT_A_TIME)
+        return np.concatenate([self._gathered(documents[i:][:_AT_A_TIME], taken[i:][:_AT_A_TIME]) for i in pieces])
 
     def contents(self) -> Iterator[bytes]:
         """The bytes of each document's ids: what makes two documents equal."""
-        for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
-            yield self.tokens[start : start + length].tobytes()
+        return (view.tobytes() for view in self._views(np.arange(len(self.lengths)), self.lengths))
+
+    def _places(self, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """In which part each document lies, and where it starts there: both int64 [P]."""
+        starts = self.starts[documents]
+        bounds = np.cumsum([0, *map(len, self.parts[:-1])])
+        which = np.searchsorted(bounds, starts, side="right") - 1
+        return which, starts - bounds[which]
+
+    def _views(self, documents: np.ndarray, taken: np.ndarray) -> list[np.ndarray]:
+        which, starts = self._places(documents)
+        if len(self.parts) == 1:
+            tokens = self.parts[0]
+            return [tokens[a : a + n] for a, n in zip(starts.tolist(), taken.tolist(), strict=True)]
+        places = zip(which.tolist(), starts.tolist(), taken.tolist(), strict=True)
+        return [self.parts[part][a : a + n] for part, a, n in places]
+
+    def _gathered(self, documents: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """The same by the index of every token, which costs as much for short documents as for long ones."""
+        which, starts = self._places(documents)
+        ends = np.cumsum(taken)
+        indices = np.repeat(starts - (ends - taken), taken) + np.arange(ends[-1])
+        if len(self.parts) == 1:
+            return np.take(self.parts[0], indices)
+        tokens: np.ndarray = np.empty(len(indices), np.uint16)
+        part_of = np.repeat(which, taken)
+        for part in np.unique(which):
+            of_part = part_of == part
+            tokens[of_part] = self.parts[part][indices[of_part]]
+        return tokens
 
 
 def encode(sources: list[Source], tokenizer: Tokenizer, longest: int, without: Documents | None = None) -> Documents:
@@ -213,7 +253,7 @@ def encode(sources: list[Source], tokenizer: Tokenizer, longest: int, without: D
         starts += (position + inside).tolist()
         lengths += np.diff(inside, append=len(ids) + len(firsts)).tolist()
         position += len(ids) + len(firsts)
-    documents = Documents(np.concatenate(parts), np.array(starts, np.int64), np.array(lengths, np.int64))
+    documents = Documents((np.concatenate(parts),), np.array(starts, np.int64), np.array(lengths, np.int64))
 
     seen = {hashlib.sha256(content).digest() for content in without.contents()} if without else set()
     order: dict[bytes, int] = {}
@@ -222,4 +262,4 @@ def encode(sources: list[Source], tokenizer: Tokenizer, longest: int, without: D
         if digest not in seen:
             order.setdefault(digest, i)
     chosen = [order[digest] for digest in sorted(order)]
-    return Documents(documents.tokens, documents.starts[chosen], documents.lengths[chosen])
+    return Documents(documents.parts, documents.starts[chosen], documents.lengths[chosen])

@@ -148,7 +148,7 @@ class Serve:
             )
 
     def ask(self, head: dict[str, Any], body: bytes = b"") -> None:
-        """Send a question. Its answer is fetched by `answer`; one question at a time."""
+        """Send a question. Its answer is fetched by `answer`; two may be under way."""
         try:
             wire.send(self.connection, head, body, self.patience)
         except OSError as error:
@@ -169,8 +169,16 @@ class Serve:
 
     def nats(self, rows: np.ndarray) -> np.ndarray:
         """rows: uint16 [B, T+1]; returns float32 [B, T], all finite."""
+        self.ask_nats(rows)
+        return self.nats_answer(rows.shape)
+
+    def ask_nats(self, rows: np.ndarray) -> None:
+        """rows: uint16 [B, T+1]."""
         self.ask({"do": "nats", "shape": rows.shape}, rows.tobytes())
-        nats = self.answer((rows.shape[0], rows.shape[1] - 1))
+
+    def nats_answer(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The answer about rows of this shape, [B, T+1]: float32 [B, T], all finite."""
+        nats = self.answer((shape[0], shape[1] - 1))
         if not np.isfinite(nats).all():
             raise Crashed("nan", "the model's predictions are not finite")
         return nats
@@ -237,10 +245,19 @@ def look_at(checkpoint: Path) -> None:
 
 
 def full_pass(serve: Serve, rows: Rows) -> np.ndarray:
-    """Claimed nats of every validation position, float32 [N, T]."""
+    """Claimed nats of every validation position, float32 [N, T].
+
+    Each batch but the first is asked while the one before is being answered: the device need not wait for us.
+    """
     count, size = len(rows.validation), rows.batch_rows
-    batches = [serve.nats(_batch(rows.validation, start, size)) for start in range(0, count, size)]
-    return np.concatenate(batches)[:count]
+    shape = (size, rows.validation.shape[1])
+    answers: list[np.ndarray] = []
+    for start in range(0, count, size):
+        serve.ask_nats(_batch(rows.validation, start, size))
+        if start:
+            answers.append(serve.nats_answer(shape))
+    answers.append(serve.nats_answer(shape))
+    return np.concatenate(answers)[:count]
 
 
 def audit(serve: Serve, rows: Rows, nats: np.ndarray, device: str, rng: np.random.Generator) -> dict[str, Any]:

@@ -83,6 +83,11 @@ class Trial:
         self._rows = map_rows(self._control.wait_for_go())
         self._clock.start()
 
+    @property
+    def rows(self) -> np.ndarray:
+        """The training rows uint16 [N, T+1], mapped read only; none before `ready`."""
+        return self._rows
+
     def batches(self, rows: int) -> Iterator[np.ndarray]:
         """Endless [rows, T+1] uint16: the rows as they are stored, from the first again after the last."""
         start, total = 0, len(self._rows)

@@ -3,30 +3,30 @@
     <cache>/rows/<key>/   train.npy validation.npy tokenizer.txt token_bytes.npy token_bytes_upstream.npy rows.json
 
 The key is a hash of the text and of everything that turns it into rows; the fingerprint is a hash of the finished
-files. A folder appears by a rename when it is complete, so that a half-written one is never read.
+files. A folder appears by a rename when it is complete, so that a half-written one is never read. What is verified at
+a start: that every file is there with its digest (`cache.unharmed` says when a large one is hashed again).
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import platformdirs
-
-from backends.reference import corpus
+from backends.reference import cache, corpus, progress
 from backends.reference.corpus import BadInput
-from backends.reference.profiles import MEMORY_OF_GPU_PROFILE_MB, Device, profile_for
+from backends.reference.profiles import PROFILES, Device, notes, profile_for, require_room
 from core import sandbox
+
+if TYPE_CHECKING:  # a warm prepare needs none of its libraries
+    from backends.reference.splits import Split
 
 FORMAT = 1  # raise it when the same input would give other rows
 FILES = ("train.npy", "validation.npy", "tokenizer.txt", "token_bytes.npy", "token_bytes_upstream.npy")
@@ -36,6 +36,8 @@ _SIZES = {  # setting -> (least, most)
     "eval_tokens": (1, 2**40),
     "eval_batch_rows": (1, 65_536),
 }
+_DEFAULT_SHARDS = 10
+DATASETS = "stdlib, climbmix, or the path of a folder or file (.parquet, .jsonl, .txt)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,14 @@ def main(backend: str, find_device: Callable[[str], Device]) -> None:
     except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    _write(Path(request["answer"]), json.dumps(answer, indent=1).encode())
+    cache.write(Path(request["answer"]), json.dumps(answer, indent=1).encode())
 
 
 def prepare(backend: str, request: Mapping[str, Any], find_device: Callable[[str], Device]) -> dict[str, Any]:
     """The answer to one request (docs/architecture.md): device, rows and settings as they resolved. Raises BadInput."""
     device = find_device(request["device"])
     asked = resolve(request["settings"], device)
+    require_room(device, PROFILES[asked["profile"]])
     started = time.perf_counter()
     prepared = stored(asked, request["fingerprint"]) if request["fingerprint"] else None
     if prepared is None:
@@ -73,19 +76,20 @@ def prepare(backend: str, request: Mapping[str, Any], find_device: Callable[[str
         if request["fingerprint"] not in (None, prepared.record["fingerprint"]):
             raise BadInput(
                 f"the rows this run was made with (fingerprint {request['fingerprint'][:12]}) are gone from "
-                f"{cache_folder()}, and this Python's library gives other ones; start a new run"
+                f"{cache_folder()}, and {_text(asked['dataset'])} gives other ones now; start a new run"
             )
     record, folder = prepared.record, prepared.folder
-    print(f"data ready in {time.perf_counter() - started:.1f} s: {folder}", flush=True)
+    progress.say(f"data ready in {time.perf_counter() - started:.1f} s: {folder}")
     settings = {**asked, **record["settings"]}
     return {
         "backend": backend,
         "device": device.name,
+        "device_lock": device.lock,
         "device_description": device.description,
         "fingerprint": record["fingerprint"],
         "handover": str(folder / "train.npy"),
         "settings": settings,
-        "notes": [*_size_note(device, settings), *record["notes"]],
+        "notes": [*notes(device, asked), *record["notes"]],
         "train_rows": str(folder / "train.npy"),
         "validation_rows": str(folder / "validation.npy"),
         "token_bytes": str(folder / "token_bytes.npy"),
@@ -101,15 +105,12 @@ def prepare(backend: str, request: Mapping[str, Any], find_device: Callable[[str
 
 def resolve(settings: Mapping[str, Any], device: Device) -> dict[str, Any]:
     """The task's [settings] with everything left open taken from the profile. Raises BadInput."""
-    known = ("profile", "dataset", *_SIZES)
+    known = ("profile", "dataset", "shards", *_SIZES)
     for name in settings:
         if name not in known:
             raise BadInput(f"[settings] {name}: no such setting; the reference task knows {', '.join(known)}")
     profile = profile_for(device, str(settings.get("profile", "auto")))
-    dataset = settings.get("dataset", "stdlib")
-    if dataset not in corpus.DATASETS:
-        raise BadInput(f"[settings] dataset = {dataset!r}: no such dataset; use {' or '.join(corpus.DATASETS)}")
-    resolved: dict[str, Any] = {"profile": profile.name, "dataset": dataset}
+    resolved: dict[str, Any] = {"profile": profile.name, **_dataset(settings)}
     for name, (least, most) in _SIZES.items():
         value = settings.get(name, getattr(profile, name))
         if type(value) is not int or not least <= value <= most:
@@ -122,12 +123,24 @@ def resolve(settings: Mapping[str, Any], device: Device) -> dict[str, Any]:
     return resolved
 
 
-def _size_note(device: Device, settings: Mapping[str, Any]) -> Iterator[str]:
-    if device.name == "cpu":
-        size = f"{settings['sequence_length']} tokens a row, vocabulary of {settings['vocab_size']:,}"
-        yield f"on a CPU this is a demonstration size ({size}): scores compare with each other only"
-    elif settings["profile"] == "cpu":
-        yield f"profile cpu is a demonstration size; gpu-80gb needs {MEMORY_OF_GPU_PROFILE_MB:,} MB of GPU memory"
+def _dataset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The data set by its name or absolute path, and its shards where it has them. Raises BadInput."""
+    name, shards = settings.get("dataset", "stdlib"), settings.get("shards")
+    where = f"[settings] dataset = {name!r}"
+    if not isinstance(name, str) or not name:
+        raise BadInput(f"{where}: no such data set; use {DATASETS}")
+    if name == "climbmix":
+        if shards is not None and (type(shards) is not int or shards < 1):
+            raise BadInput(f"[settings] shards = {shards!r}: must be a whole number from 1; it is {_DEFAULT_SHARDS}")
+        return {"dataset": name, "shards": shards or _DEFAULT_SHARDS}
+    if shards is not None:
+        raise BadInput(f"[settings] shards = {shards!r}: only climbmix has shards; leave it out for {name}")
+    if name == "stdlib":
+        return {"dataset": name}
+    path = Path(os.path.abspath(Path(name).expanduser()))
+    if not ("/" in name or name.startswith(("~", ".")) or path.exists()):
+        raise BadInput(f"{where}: no such data set; use {DATASETS}")
+    return {"dataset": str(path)}  # a resumed run may find its rows when the text is gone
 
 
 # --- the cache -------------------------------------------------------------------------------------------------------
@@ -135,17 +148,16 @@ def _size_note(device: Device, settings: Mapping[str, Any]) -> Iterator[str]:
 
 def cache_folder() -> Path:
     """Where rows are kept, one folder a key."""
-    return Path(platformdirs.user_cache_dir("autoresearch")) / "rows"
+    return cache.place("rows")
 
 
 def stored(asked: Mapping[str, Any], fingerprint: str) -> Prepared | None:
     """The verified rows of this fingerprint, if they are still there. Raises BadInput if they do not fit `asked`."""
     for path in sorted(cache_folder().glob("*/rows.json")):
-        prepared = _verified(path.parent)
-        if prepared and prepared.record["fingerprint"] == fingerprint:
+        record = _record(path.parent)
+        if record and record["fingerprint"] == fingerprint and (prepared := _verified(path.parent)):
             for name in ("dataset", "sequence_length", "vocab_size"):
-                if prepared.record["settings"][name] != asked[name]:
-                    was = prepared.record["settings"][name]
+                if (was := record["settings"][name]) != asked[name]:
                     raise BadInput(
                         f"this run was made with {name} = {was}, not {asked[name]}; start a new run for that"
                     )
@@ -153,42 +165,65 @@ def stored(asked: Mapping[str, Any], fingerprint: str) -> Prepared | None:
     return None
 
 
+def finished() -> list[tuple[dict[str, Any], Path]]:
+    """The rows.json of every finished set of rows, and its folder; the files are not verified."""
+    folders = [path.parent for path in sorted(cache_folder().glob("*/rows.json"))]
+    return [(record, folder) for folder in folders if (record := _record(folder))]
+
+
 def records() -> list[dict[str, Any]]:
-    """The rows.json of every finished set of rows; their files are not verified."""
-    found = [_record(path.parent) for path in sorted(cache_folder().glob("*/rows.json"))]
-    return [record for record in found if record]
+    """Their records alone."""
+    return [record for record, _ in finished()]
 
 
 def make(asked: Mapping[str, Any]) -> Prepared:
     """The rows for these resolved settings: found in the cache, or made now. Raises BadInput."""
-    print("reading the standard library", flush=True)
+    with cache.in_use():
+        key, split = _of_library(asked) if asked["dataset"] == "stdlib" else _of_files(asked)
+        folder = cache_folder() / key
+        with cache.writing(folder.parent, 0, "rows"), cache.making(folder):
+            return _verified(folder) or _build(folder, asked, split)
+
+
+def _of_library(asked: Mapping[str, Any]) -> tuple[str, Callable[[], Split]]:
+    """The key of the rows, and how to come by what they are packed from."""
+    progress.say("reading the standard library")
     sources = corpus.stdlib()
-    folder = cache_folder() / _key(asked, corpus.fingerprint(sources))
-    try:
-        with _lock(folder.with_suffix(".lock")):
-            return _verified(folder) or _build(folder, asked, sources)
-    except OSError as error:
-        raise BadInput(
-            f"{folder}: cannot be written: {error.strerror or error}; free space there, or set XDG_CACHE_HOME"
-        ) from None
+
+    def split() -> Split:
+        from backends.reference import splits
+
+        # A token has at least a byte of text and takes two; a document of them has a BOS.
+        cache.require_space(cache_folder(), 3 * sum(len(source.content) for source in sources), "rows")
+        return splits.of_library(asked, sources)
+
+    return _key(asked, corpus.fingerprint(sources)), split
+
+
+def _of_files(asked: Mapping[str, Any]) -> tuple[str, Callable[[], Split]]:
+    """The same for ClimbMix and the user's own files; downloads what is missing. Raises BadInput."""
+    from backends.reference import datasets
+
+    if asked["dataset"] != "climbmix" and not Path(asked["dataset"]).exists():
+        raise BadInput(f"[settings] dataset: {asked['dataset']} is not there; name a folder or file that is")
+    found = datasets.find(asked["dataset"], asked.get("shards"), progress.say)
+
+    def split() -> Split:
+        from backends.reference import splits
+
+        return splits.of_files(asked, found)
+
+    sides = ([shard.digest for shard in side] for side in (found.training, found.validation))
+    return _key(asked, json.dumps([*sides, found.cut])), split
 
 
 def _key(asked: Mapping[str, Any], text: str) -> str:
     sizes = {name: asked[name] for name in ("dataset", *_SIZES)}
-    return hashlib.sha256(json.dumps([FORMAT, text, sizes]).encode()).hexdigest()[:24]
+    return cache.key([FORMAT, text, sizes])
 
 
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Held by whoever makes these rows: a second prepare waits and finds them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another run prepares the same data; waiting for it", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _text(dataset: str) -> str:
+    return "this Python's library" if dataset == "stdlib" else dataset
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
@@ -200,64 +235,31 @@ def _record(folder: Path) -> dict[str, Any] | None:
 
 
 def _verified(folder: Path) -> Prepared | None:
-    """What lies in a folder, if every file is there and has the hash it was written with."""
+    """What lies in a folder, if every file is there and has the digest it was written with."""
     record = _record(folder)
-    if not record or not all((folder / name).is_file() for name in FILES):
+    if not record or set(record["files"]) != set(FILES) or not cache.unharmed(folder, record["files"]):
         return None
-    return Prepared(folder, record) if record["files"] == {n: _digest(folder / n) for n in FILES} else None
+    cache.used(folder)
+    return Prepared(folder, record)
 
 
-def require_space(folder: Path, needed_bytes: int) -> None:
-    """Raises BadInput if the disk that holds `folder` has less room."""
-    free = shutil.disk_usage(folder).free
-    if free < needed_bytes:
-        raise BadInput(
-            f"{folder}: {needed_bytes / 1e6:,.0f} MB needed for the rows, {free / 1e6:,.0f} MB free; "
-            "free some, or point XDG_CACHE_HOME to another disk"
-        )
+def _build(folder: Path, asked: Mapping[str, Any], split: Callable[[], Split]) -> Prepared:
+    from backends.reference import rows
 
-
-def _build(folder: Path, asked: Mapping[str, Any], sources: list[corpus.Source]) -> Prepared:
-    from backends.reference import rows  # only here: a warm prepare does without the tokenizer's libraries
-
-    # A token has at least a byte of text and takes two; a document of them has a BOS.
-    require_space(folder.parent, 3 * sum(len(source.content) for source in sources))
+    made = split()
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        record = rows.build(partial, asked, sources)
-        files = {name: _digest(partial / name) for name in FILES}
+        record = rows.build(partial, asked, made)
+        files = {name: cache.digest(partial / name) for name in FILES}
         fingerprint = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
         record = {"format": FORMAT, "fingerprint": fingerprint, **record, "files": files}
-        _write(partial / "rows.json", json.dumps(record, indent=1).encode())
+        cache.write(partial / "rows.json", json.dumps(record, indent=1).encode())
         shutil.rmtree(folder, ignore_errors=True)  # there only if it did not verify
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    _sync(folder.parent)
+    cache.sync(folder.parent)
+    cache.remember(folder, files)
     return Prepared(folder, record)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Complete under its name or not at all; on the disk when this returns."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,12 +16,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.reference import corpus, tokenizer
-from backends.reference.corpus import BadInput, Documents, Source
+from backends.reference import cache, progress
+from backends.reference.corpus import BadInput, Documents
+
+if TYPE_CHECKING:  # packing needs neither tokenizers nor readers
+    from backends.reference.splits import Split
 
 BUFFER = 1000
 REFILL = 128
@@ -46,9 +49,15 @@ class Packing:
         return Packing(self.documents[:places], self.taken[:places], self.row_length)
 
 
-def batches(lengths: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Lengths in the batches in which the buffer is refilled."""
-    return (lengths[i : i + REFILL] for i in range(0, len(lengths), REFILL))
+def batches(lengths: Sequence[int], sizes: Iterable[int] | None = None) -> Iterator[Sequence[int]]:
+    """Lengths in the batches in which the buffer is refilled: 128 each, or of these sizes."""
+    if sizes is None:
+        yield from (lengths[i : i + REFILL] for i in range(0, len(lengths), REFILL))
+        return
+    start = 0
+    for size in sizes:
+        yield lengths[start : start + size]
+        start += size
 
 
 def pack(lengths: Iterable[Sequence[int]], row_length: int, rows: int | None = None) -> Packing:
@@ -90,17 +99,20 @@ def pack(lengths: Iterable[Sequence[int]], row_length: int, rows: int | None = N
     return packing.first(full)
 
 
+def pack_documents(documents: Documents, row_length: int, rows: int | None = None) -> Packing:
+    """Pack documents in the batches in which they were read."""
+    sizes = None if documents.batches is None else documents.batches.tolist()
+    return pack(batches(documents.lengths.tolist(), sizes), row_length, rows)
+
+
 def gather(documents: Documents, packing: Packing) -> Iterator[np.ndarray]:
     """The rows' tokens, some thousand rows at a time: uint16 [n, row_length]."""
     bounds = np.cumsum(packing.taken)
-    starts = documents.starts[packing.documents].tolist()
-    taken = packing.taken.tolist()
-    tokens = documents.tokens
     place = 0
     for row in range(0, packing.rows, _CHUNK_ROWS):
         last = int(np.searchsorted(bounds, min(row + _CHUNK_ROWS, packing.rows) * packing.row_length, side="right"))
-        slices = zip(starts[place:last], taken[place:last], strict=True)
-        yield np.concatenate([tokens[a : a + n] for a, n in slices]).reshape(-1, packing.row_length)
+        tokens = documents.firsts(packing.documents[place:last], packing.taken[place:last])
+        yield tokens.reshape(-1, packing.row_length)
         place = last
 
 
@@ -111,66 +123,57 @@ def write(path: Path, documents: Documents, packing: Packing) -> None:
     """
     header = {"descr": "<u2", "fortran_order": False, "shape": (packing.rows, packing.row_length)}
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with partial.open("wb") as file, progress.counted(f"writing {path.name}", packing.rows, "rows") as count:
         np.lib.format.write_array_header_1_0(file, header)
         for chunk in gather(documents, packing):
             file.write(np.ascontiguousarray(chunk, "<u2").data)
+            count(len(chunk))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
 
 
-def build(folder: Path, asked: Mapping[str, Any], sources: list[Source]) -> dict[str, Any]:
+def build(folder: Path, asked: Mapping[str, Any], split: Split) -> dict[str, Any]:
     """Tokenizer, token bytes and both sets of rows into `folder`; returns their record. Raises BadInput, OSError.
 
     asked: resolved settings. The record's settings say how many validation tokens there really are.
     """
-    length, vocab_size = asked["sequence_length"], asked["vocab_size"]
-    training, validation = corpus.split(sources)
-    megabytes = sum(len(source.content) for source in sources) / 1e6
-    _say(f"training the tokenizer: {vocab_size:,} entries from {megabytes:.1f} MB of text")
-    words = tokenizer.train((source.text for source in training), vocab_size)
-    if words.vocab_size < vocab_size or not validation:
-        raise BadInput(
-            f"the corpus is too small: {megabytes:.3f} MB for a vocabulary of {vocab_size:,}; "
-            "use a Python with its whole standard library"
-        )
-    _say("encoding")
-    held_out = corpus.encode(validation, words, length)
-    documents = corpus.encode(training, words, length, without=held_out)
-    _say(f"packing {len(documents.lengths) + len(held_out.lengths):,} documents into rows of {length + 1:,} tokens")
-    packing = pack(batches(documents.lengths.tolist()), length + 1)
+    length, words = asked["sequence_length"], split.words
+    documents, held_out = split.training, split.validation
+    count = len(documents.lengths) + len(held_out.lengths)
+    progress.say(f"packing {count:,} documents into rows of {length + 1:,} tokens")
+    packing = pack_documents(documents, length + 1)
     wanted = asked["eval_tokens"] // length
-    scored = whole_batches(pack(batches(held_out.lengths.tolist()), length + 1, wanted), asked["eval_batch_rows"])
+    scored = whole_batches(pack_documents(held_out, length + 1, wanted), asked["eval_batch_rows"])
     if not packing.rows or not scored.rows:
-        raise BadInput(f"the corpus is too small for one validation row of {length:,} tokens; lower sequence_length")
-    write(folder / "train.npy", documents, packing)
-    write(folder / "validation.npy", held_out, scored)
-    (folder / "tokenizer.txt").write_text(words.dumps(), encoding="ascii")
-    np.save(folder / "token_bytes.npy", words.token_bytes)
-    np.save(folder / "token_bytes_upstream.npy", words.token_bytes_upstream)
+        mend = "lower sequence_length" + ("" if asked["dataset"] == "stdlib" else ", or add text")
+        raise BadInput(f"{asked['dataset']}: the text is too small for one validation row of {length:,} tokens; {mend}")
+    needed_bytes = (packing.rows + scored.rows) * (length + 1) * 2
+    cache.require_space(folder.parent, needed_bytes, "rows")
+    with cache.writing(folder.parent, needed_bytes, "rows"):
+        write(folder / "train.npy", documents, packing)
+        write(folder / "validation.npy", held_out, scored)
+        (folder / "tokenizer.txt").write_text(words.dumps(), encoding="ascii")
+        np.save(folder / "token_bytes.npy", words.token_bytes)
+        np.save(folder / "token_bytes_upstream.npy", words.token_bytes_upstream)
     short = (
         f"validation: {scored.rows:,} rows of {length:,} tokens, not {wanted:,}: {asked['dataset']} holds out no more"
     )
     resolved = {"eval_tokens": scored.rows * length, "eval_batch_rows": min(asked["eval_batch_rows"], scored.rows)}
+    named = {name: asked[name] for name in ("dataset", "shards", "sequence_length", "vocab_size") if name in asked}
     return {
-        "settings": {"dataset": asked["dataset"], "sequence_length": length, "vocab_size": vocab_size, **resolved},
-        "notes": [short] if scored.rows < wanted else [],
+        "settings": {**named, **resolved},
+        "notes": [*split.notes, *([short] if scored.rows < wanted else [])],
         "train_row_count": packing.rows,
         "validation_row_count": scored.rows,
         "train_document_count": len(documents.lengths),
         "train_token_count": int(documents.lengths.sum()),  # before packing, which crops some away
         "validation_document_count": len(held_out.lengths),
         "bos": words.bos,
-        "text_fingerprint": corpus.fingerprint(sources),
-        "validation_files": [source.path for source in validation],
+        **split.facts,
     }
 
 
 def whole_batches(packing: Packing, batch_rows: int) -> Packing:
     """The packing down to a whole number of batches; left as it is where it does not fill one."""
     return packing.first(packing.rows - packing.rows % batch_rows) if packing.rows > batch_rows else packing
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

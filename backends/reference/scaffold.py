@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from backends.reference.corpus import BadInput
 from backends.reference.profiles import Profile
 
 
-def write(templates: Path, folder: Path, profile: Profile) -> None:
+def write(templates: Path, folder: Path, profile: Profile, dataset: str = "stdlib", shards: int | None = None) -> None:
     """Write task.toml and train.py into `folder`, made if need be. Raises BadInput where one of them exists."""
     constants = {
         "DEPTH": profile.depth,
@@ -17,6 +18,10 @@ def write(templates: Path, folder: Path, profile: Profile) -> None:
         "DEVICE_BATCH_SIZE": profile.device_batch_size,
     }
     task = with_value((templates / "task.toml").read_text(encoding="utf-8"), "profile", f'"{profile.name}"')
+    # JSON's strings are TOML's; without its escapes beyond ASCII, which TOML has no pairs of.
+    task = with_value(task, "dataset", json.dumps(dataset, ensure_ascii=False))
+    if shards is not None:
+        task = task.rstrip("\n") + f"\nshards = {shards}\n"  # [settings] is the last table
     train = (templates / "train.py").read_text(encoding="utf-8")
     for name, value in constants.items():
         train = with_value(train, name, str(value))

@@ -6,8 +6,11 @@ Its file holds one base64 token a line, in the order of the ids; the special tok
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
+import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,10 +47,22 @@ class Tokenizer:
         ranks = {token: i for i, token in enumerate(self.tokens)}
         return tiktoken.Encoding("autoresearch", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens=specials)
 
+    def encode_one(self, text: str) -> np.ndarray:
+        """The ids of a text, uint16 [n]; no BOS, and the names of special tokens are text like any other.
+
+        Threads may share it: the encoder lets other threads run.
+        """
+        return self.encoding.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
+
+    def warm(self) -> None:
+        """Build the encoder now, once: threads that all need it at the same time would each build one."""
+        self.encode_one("")
+
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The ids of each text, uint16 [n]; no BOS, and the names of special tokens are text like any other."""
-        ids = self.encoding.encode_ordinary_batch(list(texts), num_threads=os.cpu_count() or 1)
-        return [np.array(one, np.uint16) for one in ids]
+        """The ids of each text as encode_one gives them, on all cores."""
+        self.warm()
+        with ThreadPoolExecutor(cores()) as pool:
+            return list(pool.map(self.encode_one, texts))
 
     @cached_property
     def token_bytes(self) -> np.ndarray:
@@ -62,6 +77,11 @@ class Tokenizer:
         """
         sizes = [len(token.decode("utf-8", errors="replace").encode()) for token in self.tokens]
         return np.array(sizes + [0] * len(SPECIAL_TOKENS), np.int32)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex sha256 of what is stored."""
+        return hashlib.sha256(self.dumps().encode()).hexdigest()
 
     def dumps(self) -> str:
         return "".join(base64.b64encode(token).decode("ascii") + "\n" for token in self.tokens)
@@ -81,3 +101,8 @@ def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     bpe.train_from_iterator(iter(texts), vocab_size - len(SPECIAL_TOKENS), pattern=SPLIT_PATTERN)
     ranks = {bytes(token): rank for token, rank in bpe.get_mergeable_ranks()}
     return Tokenizer(tuple(sorted(ranks, key=ranks.__getitem__)))
+
+
+def cores() -> int:
+    """How many threads may compute at once here."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -1,4 +1,7 @@
-"""The frames between `evaluate` and `serve`: one question, one answer, over a connected unix stream socket.
+"""The frames between `evaluate` and `serve`, over a connected unix stream socket: to each question one answer.
+
+Answers come in the order of the questions. Two questions may be under way, so whoever answers must go on reading while
+an answer waits to be read; else each side may wait for the other.
 
 A frame is two little-endian u32 (bytes of the head, bytes of the body), a JSON object and raw array bytes. Neither
 side trusts the other's sizes: a head is at most 64 KiB, a body at most what the reader expects.

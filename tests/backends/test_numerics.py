@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import numpy_gpt
 import pytest
 import torch
 from safetensors.numpy import load_file
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from backends.cuda import train
 from backends.cuda.attention import attention_name, choose_attention
@@ -188,6 +190,16 @@ def test_attention_window(window: int) -> None:
     assert apart(found.numpy(), numpy_gpt.attention(q, k, v, window)) < 1e-12
 
 
+def test_norm_keeps_half_precision_under_cuda_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autocast's rules, asked on a device that need not be there: rms_norm alone would make everything float32."""
+    for question in ("is_available", "is_bf16_supported"):
+        monkeypatch.setattr(torch.cuda, question, lambda *_, **__: True)
+    with FakeTensorMode(), train.precision("cuda"):
+        x = torch.empty(2, 8, device="cuda", dtype=torch.bfloat16)
+        assert torch.nn.functional.rms_norm(x, (8,)).dtype == torch.float32
+        assert train.norm(x).dtype == torch.bfloat16
+
+
 def test_checkpoint_round_trip(model: train.GPT, rows: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     train.save(model, path, {"sequence_length": str(T), "vocab_size": str(V)})
@@ -232,6 +244,35 @@ def test_accumulated_batches_give_the_gradient_of_the_whole(model: train.GPT, ro
     one = torch.autograd.grad(whole, model.blocks[1].mlp.fc.weight)[0].numpy()
     two = sum(torch.autograd.grad(half, model.blocks[1].mlp.fc.weight)[0] for half in halves).numpy()
     assert apart(two, one) < 1e-5
+
+
+OUT_OF_MEMORY = [
+    "CUDA out of memory. Tried to allocate 8.00 GiB. GPU 0 has a total capacity of 23.6 GiB.\nand a hint",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.",
+]
+
+
+@pytest.mark.parametrize("said", [*OUT_OF_MEMORY, "the size of tensor a must match the size of tensor b"])
+def test_running_out_of_memory_names_the_setting_that_helps(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failed(Exception):
+        pass
+
+    def failed(reason: str, detail: str) -> None:
+        raise Failed(reason, detail)
+
+    def fails(trial: object) -> None:
+        raise torch.OutOfMemoryError(said) if said.startswith("CUDA out") else RuntimeError(said)
+
+    monkeypatch.setattr(train.harness, "connect", lambda: SimpleNamespace(failed=failed))
+    monkeypatch.setattr(train, "train", fails)
+    if said not in OUT_OF_MEMORY:
+        with pytest.raises(RuntimeError, match="must match"):
+            train.main()
+        return
+    with pytest.raises(Failed) as end:
+        train.main()
+    assert end.value.args == ("oom", f"{said.splitlines()[0]}; halve DEVICE_BATCH_SIZE (128) in train.py")
 
 
 def test_batch_that_does_not_divide_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

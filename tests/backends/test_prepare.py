@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.reference import corpus, prepare, rows
+from backends.reference import corpus, prepare, rows, splits
+from backends.reference.cache import require_space
 from backends.reference.corpus import BadInput
 from backends.reference.profiles import PROFILES, Device
 from backends.reference.tokenizer import Tokenizer
@@ -223,7 +224,12 @@ def test_a_resumed_run_is_refused_with_other_settings(here: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"dataset": "wikipedia"}, "wikipedia.*use stdlib"),
+        ({"dataset": "wikipedia"}, "wikipedia.*use stdlib, climbmix, or the path of a folder or file"),
+        ({"dataset": 3}, "dataset = 3: no such data set"),
+        ({"dataset": "/no/such/text"}, "/no/such/text is not there"),
+        ({"dataset": "climbmix", "shards": 0}, "shards = 0: must be a whole number"),
+        ({"dataset": "climbmix", "shards": "10"}, "shards = '10': must be a whole number"),
+        ({"shards": 3}, "shards = 3: only climbmix has shards"),
         ({"profile": "laptop"}, "laptop.*gpu-80gb"),
         ({"sequence_lenght": 256}, "sequence_lenght.*knows.*sequence_length"),
         ({"sequence_length": "256"}, "sequence_length = '256'"),
@@ -249,7 +255,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"MB needed.*MB free.*XDG_CACHE_HOME"):
-        prepare.require_space(tmp_path, 10**18)
+        require_space(tmp_path, 10**18, "rows")
 
 
 def test_a_cache_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,9 +265,11 @@ def test_a_cache_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pyt
         prepare.prepare("cuda", request(), find_cpu)
 
 
-def asking(length: int) -> dict[str, Any]:
+def build(folder: Path, length: int, files: int) -> dict[str, Any]:
+    """Rows of the library's first files; their record."""
     sizes = {"sequence_length": length, "vocab_size": 512, "eval_tokens": 2**20, "eval_batch_rows": 4}
-    return {"dataset": "stdlib"} | sizes
+    asked = {"dataset": "stdlib"} | sizes
+    return rows.build(folder, asked, splits.of_library(asked, corpus.stdlib()[:files]))
 
 
 @pytest.mark.parametrize(
@@ -269,12 +277,12 @@ def asking(length: int) -> dict[str, Any]:
 )
 def test_a_corpus_too_small_is_refused(tmp_path: Path, files: int, length: int, why: str) -> None:
     with pytest.raises(BadInput, match=why):
-        rows.build(tmp_path, asking(length), corpus.stdlib()[:files])
+        build(tmp_path, length, files)
     assert not [*tmp_path.iterdir()]
 
 
 def test_too_few_validation_rows_are_said_and_scored_in_whole_batches(tmp_path: Path) -> None:
-    record = rows.build(tmp_path, asking(64), corpus.stdlib()[:60])
+    record = build(tmp_path, 64, 60)
     assert 0 < record["validation_row_count"] < 2**14
     assert record["validation_row_count"] % 4 == 0
     assert record["settings"]["eval_tokens"] == 64 * record["validation_row_count"]

@@ -18,19 +18,22 @@ def documents_of(lengths: list[int], seed: int = 0) -> Documents:
     """Documents of random tokens."""
     sizes = np.array(lengths, np.int64)
     tokens = np.random.default_rng(seed).integers(0, 2**16, int(sizes.sum()), dtype=np.uint16)
-    return Documents(tokens, np.cumsum(sizes) - sizes, sizes)
+    return Documents((tokens,), np.cumsum(sizes) - sizes, sizes)
 
 
 def packed(documents: Documents, row_length: int, limit: int | None = None) -> np.ndarray:
-    packing = rows.pack(rows.batches(documents.lengths.tolist()), row_length, limit)
+    packing = rows.pack_documents(documents, row_length, limit)
     chunks = [*rows.gather(documents, packing)]
     return np.concatenate(chunks) if chunks else np.zeros((0, row_length), np.uint16)
 
 
 def literally(documents: Documents, row_length: int, limit: int | None = None) -> np.ndarray:
     spans = zip(documents.starts.tolist(), documents.lengths.tolist(), strict=True)
-    texts = [documents.tokens[a : a + n].tolist() for a, n in spans]
-    return np.array(pack_literally(rows.batches(texts), row_length, limit), np.uint16).reshape(-1, row_length)
+    tokens = np.concatenate([*documents.parts]).tolist()
+    texts = [tokens[a : a + n] for a, n in spans]
+    sizes = [128] * (len(texts) // 128 + 1) if documents.batches is None else documents.batches.tolist()
+    batches = [texts[end - size : end] for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)]
+    return np.array(pack_literally(batches, row_length, limit), np.uint16).reshape(-1, row_length)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -56,6 +59,19 @@ def test_packing_equals_the_literal_algorithm_where_the_text_ends(
 def test_a_limit_gives_the_first_of_the_same_rows() -> None:
     documents = documents_of(np.random.default_rng(1).integers(1, 300, 3000).tolist())
     assert packed(documents, 257, 100).tobytes() == packed(documents, 257)[:100].tobytes()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("longest", [40, 500])  # short documents are gathered in another way than long ones
+def test_documents_of_several_files_in_batches_as_they_were_read_give_the_literal_rows(seed: int, longest: int) -> None:
+    rng = np.random.default_rng(seed)
+    one = documents_of(rng.integers(1, longest, 3000).tolist(), seed)
+    cuts = np.sort(rng.choice(one.starts[1:], 3, replace=False))
+    batches = np.array([128] * 7 + [104] * 3 + [128] * 5 + [1])  # as row groups of other sizes give them
+    batches = np.append(batches, 3000 - batches.sum())
+    files = Documents(np.split(one.parts[0], cuts), one.starts, one.lengths, batches)
+    assert packed(files, 257).tobytes() == literally(files, 257).tobytes()
+    assert packed(files, 257).tobytes() != packed(one, 257).tobytes()  # the batches do matter
 
 
 def test_every_document_is_used_at_most_once() -> None:

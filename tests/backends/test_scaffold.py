@@ -13,8 +13,8 @@ import pytest
 
 import backends.cuda
 from backends.cuda import devices
-from backends.reference import profiles, scaffold
-from backends.reference.profiles import PROFILES, Device
+from backends.reference import scaffold
+from backends.reference.profiles import PROFILES
 from core import task
 
 TEMPLATES = Path(backends.cuda.__file__).parent
@@ -44,7 +44,7 @@ def test_a_scaffolded_task_is_a_task_with_the_profile_in_it(name: str, tmp_path:
     assert made.artifact == ("train.py",)
     assert made.metric.name == "val_bpb"
     assert made.early == ("evaluate",)
-    assert set(made.commands) == {"prepare", "train", "serve", "evaluate"}
+    assert set(made.commands) >= {"prepare", "train", "serve", "evaluate"}
     assert content["settings"] == {"profile": name, "dataset": "stdlib"}
     assert constants(tmp_path / "work" / "cuda" / "train.py") == {
         "DEPTH": profile.depth,
@@ -92,20 +92,6 @@ def test_check_says_what_works_without_importing_torch() -> None:
     assert found["attention"]["cpu"] == "sdpa"
     code = "import sys; from backends.cuda import devices; devices.check(fast=True); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], timeout=120, check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("device", "profile"),
-    [
-        (Device("cpu", "a processor", 24_000), "cpu"),
-        (Device("mps", "a chip", 128_000), "cpu"),
-        (Device("cuda", "a card", 81_559), "gpu-80gb"),
-        (Device("cuda", "a small card", 24_564), "cpu"),
-        (Device("cuda", "a card that does not say", 0), "gpu-80gb"),
-    ],
-)
-def test_the_profile_goes_with_the_device(device: Device, profile: str) -> None:
-    assert profiles.profile_for(device, "auto").name == profile
 
 
 def test_the_cpu_is_always_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,13 @@ def test_ids_spell_the_text_byte_for_byte(words: Tokenizer, text: str) -> None:
     (ids,) = words.encode([text])
     assert b"".join(words.tokens[i] for i in ids.tolist()) == text.encode()
     assert int(words.token_bytes[ids].sum()) == len(text.encode())
+
+
+def test_it_encodes_as_the_original_does(words: Tokenizer) -> None:
+    texts = [*TEXTS, f"{SPECIAL_TOKENS[1]}<|endoftext|>", "", " \n\u2003é中" * 50]
+    for text, ids in zip(texts, words.encode(texts), strict=True):
+        assert ids.dtype == np.uint16
+        assert ids.tolist() == words.encoding.encode_ordinary(text)
 
 
 def test_the_name_of_a_special_token_is_text_like_any_other(words: Tokenizer) -> None:

@@ -1,0 +1,199 @@
+"""What a run came to: one finished experiment of it, taken out as a patch, as a folder, or as its checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.checkpoints import KEPT_RECENT, checkpoint_file
+from core.errors import RunFailed, UsageError
+from core.events import RunStarted
+from core.experiment import Experiment
+from core.history import History, fold
+from core.journal import read
+from core.task import Task, parse
+
+if TYPE_CHECKING:
+    from core.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A finished experiment and the run that it belongs to; `folder` is the run's."""
+
+    folder: Path
+    history: History
+    experiment: Experiment
+
+    @property
+    def run(self) -> RunStarted:
+        assert self.history.run is not None
+        return self.history.run
+
+    @property
+    def root(self) -> Path:
+        """The workspace as it lies now: it may have been moved since the run began."""
+        return self.folder.parent.parent
+
+    @property
+    def task(self) -> Task:
+        return parse(self.run.task_folder, self.run.task, self.folder / "journal.jsonl")
+
+    @property
+    def checkpoint(self) -> Path:
+        return checkpoint_file(self.folder, self.experiment.number, self.experiment.trial)
+
+    @property
+    def label(self) -> str:
+        return f"experiment {self.experiment.number} of {self.folder.name}"
+
+
+def pick(run_folder: Path, number: int | None = None) -> Pick:
+    """The experiment of this number, or the best so far. Raises UsageError where there is none."""
+    history = fold(read(run_folder / "journal.jsonl"))
+    if history.run is None:
+        raise UsageError(f"{run_folder}: its journal has no first line, so nothing is known of it; start a new run")
+    if number is None:
+        if history.best is None:
+            raise UsageError(f"run {run_folder.name} has no best experiment yet: {_why_none(run_folder.name, history)}")
+        return Pick(run_folder, history, history.best)
+    for experiment in history.experiments:
+        if experiment.number == number:
+            return Pick(run_folder, history, experiment)
+    last = history.experiments[-1].number if history.experiments else None
+    known = f"there are 0 to {last}" if last is not None else "none is finished yet"
+    raise UsageError(f"experiment {number}: not in run {run_folder.name}; {known}")
+
+
+def _why_none(tag: str, history: History) -> str:
+    if history.experiments:
+        return f"its baseline crashed ({history.experiments[0].verdict.reason}); see: autoresearch status {tag}"
+    return f"its baseline is not measured; see how far it is with: autoresearch status {tag}"
+
+
+def chain(history: History, experiment: Experiment) -> list[Experiment]:
+    """The kept experiments that led to this one, from the baseline to itself."""
+    kept = {e.commit: e for e in history.experiments if e.verdict.outcome == "keep"}
+    led = [experiment]
+    while led[0].number and (before := kept.get(led[0].parent)) and before.number < led[0].number:
+        led.insert(0, before)
+    return led
+
+
+# --- taking it out ---------------------------------------------------------------------------------------------------
+
+
+def patch(pick: Pick) -> str:
+    """What the experiment changed since the run began, as `git apply` takes it. Raises UsageError, RunFailed."""
+    if pick.experiment.commit == pick.run.base:
+        raise UsageError(f"{pick.label} is the artifact as the run found it: there is nothing to patch")
+    return open_workspace(pick).patch(pick.run.base, pick.experiment.commit)
+
+
+def check_out(pick: Pick, folder: Path) -> None:
+    """Make a workspace of its own in a new or empty folder: the experiment's commit, and the task's own files.
+
+    The user's checkout, index and HEAD are not touched. Whole or not at all. Raises UsageError, RunFailed.
+    """
+    folder = folder.absolute()
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise UsageError(f"{folder}: not empty; name a new or empty folder")
+    workspace = open_workspace(pick)
+    from core.workspace import create
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            made = Path(scratch) / "workspace"
+            workspace.checkout(pick.experiment.commit, made)
+            _add_what_git_does_not_hold(pick, made)
+            create(made, f"autoresearch: {pick.label}")
+            if folder.exists():
+                folder.rmdir()
+            os.replace(made, folder)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made: {error.strerror or error}") from None
+
+
+def _add_what_git_does_not_hold(pick: Pick, made: Path) -> None:
+    """task.toml and the program may lie beside the commit: they are read from the checkout."""
+    task = pick.task
+    for name in ("task.toml", *((task.program,) if task.program else ())):
+        theirs, ours = pick.root / task.folder / name, made / task.folder / name
+        if ours.exists():
+            continue
+        if not theirs.is_file():
+            where = f"neither in commit {pick.experiment.commit[:7]} nor in the workspace"
+            raise UsageError(f"{theirs}: {where}, and the folder would not run without it; put it back")
+        ours.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(theirs, ours)
+
+
+def lay_out(pick: Pick, workspace: Workspace, tree: Path) -> Path:
+    """The experiment's files in the new folder `tree`, with links to what git does not hold. Returns the task's."""
+    folder = tree / pick.task.folder
+    workspace.checkout(pick.experiment.commit, tree)
+    for name in pick.task.link:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(pick.root / pick.task.folder / name)
+    return folder
+
+
+def open_workspace(pick: Pick) -> Workspace:
+    """The repository of the run, with the experiment's commit in it. Raises RunFailed."""
+    from core.workspace import Workspace
+
+    still = f"what each experiment changed is still in the journal: autoresearch diff N {pick.folder.name}"
+    try:
+        workspace = Workspace(pick.root)
+    except UsageError as error:
+        raise RunFailed(f"{str(error).partition(';')[0]}, so its commits cannot be read; {still}") from None
+    for commit in (pick.run.base, pick.experiment.commit):
+        if not workspace.has(commit):
+            raise RunFailed(f"commit {commit[:7]} is no longer in {workspace.root}; {still}")
+    return workspace
+
+
+# --- its checkpoint --------------------------------------------------------------------------------------------------
+
+
+def checkpoint(pick: Pick) -> Path:
+    """Where the trained model lies. Raises UsageError with the reason where it does not."""
+    if pick.checkpoint.is_file():
+        return pick.checkpoint
+    raise UsageError(f"{pick.label} has no checkpoint: {_why_gone(pick)}")
+
+
+def _why_gone(pick: Pick) -> str:
+    outcome = pick.experiment.verdict.outcome
+    if outcome == "crash" or pick.experiment.measurement is None:
+        return f"it ended without a score ({pick.experiment.verdict.reason})"
+    if "evaluate" not in pick.task.commands:
+        return "this task prints its score, and its train command left no checkpoint"
+    if outcome == "discard":
+        rule = f"only kept experiments and the last {KEPT_RECENT} keep theirs, unless a run has --keep-checkpoints"
+        return f"it was discarded; {rule}"
+    return f"{pick.checkpoint} was removed"
+
+
+def copy_checkpoint(pick: Pick, file: Path, *, force: bool) -> int:
+    """Copy the trained model to `file`, whole or not at all. Returns its bytes. Raises UsageError."""
+    source = checkpoint(pick)
+    if file.is_dir():
+        raise UsageError(f"{file}: a folder; name a file in it, such as {file / 'best.safetensors'}")
+    if file.exists() and not force:
+        raise UsageError(f"{file}: exists; overwrite it with --force, or name another file")
+    if file.exists() and file.samefile(source):
+        raise UsageError(f"{file}: that is the run's own checkpoint; name another file")
+    part = file.with_name(f".{file.name}.part")
+    try:
+        shutil.copyfile(source, part)
+        os.replace(part, file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(f"{file}: cannot be written: {error.strerror or error}") from None
+    return file.stat().st_size

@@ -1,0 +1,271 @@
+"""What the night was for: `best`, `evaluate`, and the `completion` of all commands."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import get_completion_class
+
+from core.control import alive
+from core.errors import RunFailed, UsageError
+from core.launch import BACKENDS
+from tui.options import TAG, WORKSPACE, find
+from tui.text import delta, one_line, percent_change
+from tui.watch import say
+
+if TYPE_CHECKING:
+    from core.best import Pick
+    from core.experiment import Experiment
+
+EQUAL_WITHIN = 1e-5  # of the recorded score, for the same checkpoint on the same device
+PATIENCE_SECONDS = 2.0  # with a preparation that says nothing
+SHELLS = ("bash", "zsh", "fish")
+_FILE = click.Path(path_type=Path)
+EXPERIMENT = click.option("--experiment", type=int, metavar="N", help="Experiment N instead of the best.")
+
+
+@click.command()
+@TAG
+@WORKSPACE
+@EXPERIMENT
+@click.option("--patch", is_flag=True, help="Print what it changed since the run began, for git apply.")
+@click.option("--checkout", type=_FILE, metavar="DIR", help="Make a workspace of its own from it, in a new folder.")
+@click.option("--checkpoint", type=_FILE, metavar="FILE", help="Copy the trained model (safetensors).")
+@click.option("--force", is_flag=True, help="With --checkpoint: overwrite FILE.")
+@click.option("--sample", metavar="TEXT", help="Let the trained model continue a text.")
+@click.option("--tokens", type=click.IntRange(1, 100_000), metavar="N", help="With --sample: how many at most; 200.")
+@click.option(
+    "--temperature", type=click.FloatRange(0, 100), metavar="T", help="With --sample: 0 takes the likeliest; 0.8."
+)
+@click.option("--seed", type=click.IntRange(0, 2**31), metavar="K", help="With --sample: of the draws; 0.")
+@click.option("--cpu", is_flag=True, help="With --sample: on the CPU, beside a run that has the device.")
+def best(tag: str | None, workspace: Path | None, experiment: int | None, **asked: Any) -> int:
+    """What the run came to: the best experiment, the way to it, its patch, its folder, its model.
+
+    Without an option: a page about it.
+    """
+    from core import best as finished
+
+    wanted = _one_of(asked)
+    picked = finished.pick(find(workspace, tag), experiment)
+    match wanted:
+        case "patch":
+            click.echo(finished.patch(picked).encode(), nl=False)  # as git has it, whatever the locale
+        case "checkout":
+            _check_out(picked, asked["checkout"])
+        case "checkpoint":
+            copied = finished.copy_checkpoint(picked, asked["checkpoint"], force=asked["force"])
+            say(f"{asked['checkpoint']}: the model of {picked.label}, {copied / 1e6:.1f} MB")
+        case "sample":
+            _sample(picked, asked)
+        case _:
+            click.echo(page(picked))
+    return 0
+
+
+def _one_of(asked: dict[str, Any]) -> str | None:
+    """Which of the four was asked for; None: the page. Raises UsageError for two, and for options of another."""
+    wanted = [name for name in ("patch", "checkout", "checkpoint", "sample") if asked[name] not in (None, False)]
+    if len(wanted) > 1:
+        raise UsageError(f"--{wanted[0]} and --{wanted[1]}: one of them at a time")
+    owners = {"force": "checkpoint", "tokens": "sample", "temperature": "sample", "seed": "sample", "cpu": "sample"}
+    for name, owner in owners.items():
+        if asked[name] not in (None, False) and wanted != [owner]:
+            raise UsageError(f"--{name} goes with --{owner}")
+    return wanted[0] if wanted else None
+
+
+def _check_out(picked: Pick, folder: Path) -> None:
+    from core.best import check_out
+
+    check_out(picked, folder)
+    task = picked.task
+    say(f"{folder.absolute()}: {picked.label}, a workspace of its own; go on from it with:")
+    elsewhere = task.folder and task.folder not in BACKENDS
+    say(f"  autoresearch run --workspace {shlex.quote(str(folder))}" + (f" --task {task.folder}" if elsewhere else ""))
+    for name in task.link:
+        say(f"  not in git, so not there: {name}; link it from {picked.root / task.folder / name}")
+
+
+def _sample(picked: Pick, asked: dict[str, Any]) -> None:
+    """Print the text and what follows it, as it comes."""
+    from core.sample import Wish, sample
+
+    temperature = 0.8 if asked["temperature"] is None else asked["temperature"]
+    wish = Wish(asked["sample"], asked["tokens"] or 200, temperature, asked["seed"] or 0)
+    pieces = sample(picked, wish, "cpu" if asked["cpu"] else picked.run.device, _progress())
+    before = wish.text
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration as end:
+            click.echo(before)
+            if end.value == "end":
+                say("(here the model ended its text)")
+            return
+        click.echo(before + piece, nl=False)  # flushes
+        before = ""
+
+
+def _progress() -> Callable[[str], None]:
+    """Says what prepare does where that takes long: its rows are there, as a rule."""
+    began = time.monotonic()
+    return lambda line: say(line) if time.monotonic() - began > PATIENCE_SECONDS else None
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def page(picked: Pick) -> str:
+    """Which experiment, what it scored against the baseline, how it came about, where its model lies, what next."""
+    from core.best import chain
+
+    e, h = picked.experiment, picked.history
+    which: str = e.verdict.outcome
+    if e.number == h.incumbent:
+        which = "best so far" if alive(picked.folder) else "best"
+    lines = [f"{which} of {picked.folder.name}: experiment {e.number}, {one_line(e.description)}"]
+    lines += [f"  {line}" for line in _scores(picked)]
+    if e.number:
+        lines.append("  the way there:")
+        lines += [f"    {step}" for step in _way(chain(h, e))]
+    elif h.incumbent == 0:
+        lines.append("  nothing was better than the artifact as the run found it")
+    lines += [f"  model: {_model(picked)}", ""]
+    commands = _commands(picked, "" if e.number == h.incumbent else f" --experiment {e.number}")
+    width = max(len(command) for command, _ in commands)
+    return "\n".join(lines + [f"{command:<{width}}  {what}" for command, what in commands])
+
+
+def _commands(picked: Pick, number: str) -> list[tuple[str, str]]:
+    """What can be done with it, and what that is for."""
+    best = f"autoresearch best {picked.folder.name}{number}"
+    commands = [(f"{best} --checkout DIR", "a workspace of its own that begins with it")]
+    if picked.experiment.commit != picked.run.base:
+        commands.insert(0, (f"{best} --patch | git apply", "its change; at the root of the workspace"))
+    if picked.checkpoint.is_file():
+        commands.append((f"{best} --checkpoint FILE", "its trained model, as safetensors"))
+        if picked.run.backend:
+            commands.append((f'{best} --sample "text"', "the model continues the text"))
+        if "evaluate" in picked.task.commands:
+            commands.append((f"autoresearch evaluate {picked.folder.name}{number}", "score it again"))
+    return commands
+
+
+def _scores(picked: Pick) -> list[str]:
+    """Each number beside the baseline's."""
+    measured, baseline = picked.experiment.measurement, picked.history.experiments[0].measurement
+    if measured is None:
+        return [f"no score: {picked.experiment.verdict.reason}"]
+    rows = [(picked.task.metric.name, measured.value, baseline.value if baseline else None)]
+    upstream = measured.findings.get("val_bpb_upstream")
+    if isinstance(upstream, int | float):
+        before = baseline.findings.get("val_bpb_upstream") if baseline else None
+        rows.append(("val_bpb_upstream", upstream, before if isinstance(before, int | float) else None))
+    width = max(len(name) for name, _, _ in rows)
+    lines = []
+    for name, value, before in rows:
+        line = f"{name:<{width}}  {value:.6f}"
+        if before is not None and picked.experiment.number:
+            line += f"   baseline {before:.6f}, {percent_change(before, value)}"
+        lines.append(line + (", self-reported" if measured.self_reported else ""))
+    return lines
+
+
+def _way(led: list[Experiment]) -> list[str]:
+    width = len(str(led[-1].number))
+    lines = []
+    for e in led:
+        value = f"{e.measurement.value:.6f}" if e.measurement else f"{e.verdict.outcome:<8}"
+        lines.append(f"{e.number:>{width}}  {value}  {delta(e.delta):>8}  {one_line(e.description)}".rstrip())
+    return lines
+
+
+def _model(picked: Pick) -> str:
+    from core.best import checkpoint
+
+    try:
+        file = checkpoint(picked)
+    except UsageError as error:
+        return f"none; {error}"
+    return f"{file} ({file.stat().st_size / 1e6:.1f} MB)"
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@TAG
+@WORKSPACE
+@EXPERIMENT
+@click.option("--checkpoint", type=_FILE, metavar="FILE", help="Score this file, not the experiment's own model.")
+def evaluate(tag: str | None, workspace: Path | None, experiment: int | None, checkpoint: Path | None) -> int:
+    """Score a checkpoint again, as a run does.
+
+    By the task's trusted evaluate command, on the run's validation rows and device. Nothing is journalled.
+    The model is built by the source of the best experiment, or of experiment N. Exit status 1: it was rejected.
+    """
+    from core.best import pick
+    from core.rescore import model_to_score, rescore
+
+    picked = pick(find(workspace, tag), experiment)
+    model = model_to_score(picked, checkpoint)
+    what = checkpoint or f"the model of {picked.label}"
+    say(f"scoring {what} on {picked.run.device}")
+    answer = rescore(picked, model, _progress())
+    if answer.end != "done":
+        detail = f"; {answer.detail.strip().splitlines()[-1]}" if answer.detail.strip() else ""
+        raise RunFailed(f"no score: {one_line(answer.reason + detail)}")
+    name, value, findings = picked.task.metric.name, answer.value, answer.findings
+    lines = [f"{what}, with the source of experiment {picked.experiment.number}"]
+    lines.append(f"  {name:<18}{value:.6f}   {_beside_recorded(picked, value, own=checkpoint is None)}")
+    if isinstance(upstream := findings.get("val_bpb_upstream"), int | float):
+        lines.append(f"  {'val_bpb_upstream':<18}{upstream:.6f}")
+    lines += _audit(findings)
+    click.echo("\n".join(lines))
+    return 0
+
+
+def _beside_recorded(picked: Pick, value: float, *, own: bool) -> str:
+    measured = picked.experiment.measurement
+    if measured is None:
+        return f"recorded: no score ({picked.experiment.verdict.reason})"
+    recorded = f"recorded {measured.value:.6f}"
+    if abs(value - measured.value) <= EQUAL_WITHIN:
+        return f"{recorded}: equal within {EQUAL_WITHIN:g} on {picked.run.device}"
+    other = "" if own else "; another checkpoint than the recorded one"
+    return f"{recorded}: {value - measured.value:+.6f} on {picked.run.device}{other}"
+
+
+def _audit(findings: Mapping[str, Any]) -> list[str]:
+    """What the reference task's audit found; tasks of the user's own have findings of their own."""
+    said = [findings.get(key) for key in ("audited_positions", "audit_largest_nats", "audit_mean_nats")]
+    if not all(isinstance(number, int | float) for number in said):
+        return []
+    positions, largest, mean = said
+    return [f"  {'audit':<18}{positions} positions asked again: largest difference {largest:g} nats, mean {mean:g}"]
+
+
+# --- completion ------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """Print the script that completes commands, options and tags.
+
+    \b
+    bash: autoresearch completion bash > ~/.local/share/bash-completion/completions/autoresearch
+    zsh:  autoresearch completion zsh > DIR/_autoresearch, with DIR in your fpath
+    fish: autoresearch completion fish > ~/.config/fish/completions/autoresearch.fish
+    """
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(context.find_root().command, {}, "autoresearch", "_AUTORESEARCH_COMPLETE").source())
+    return 0
