@@ -71,7 +71,8 @@ def _gpus(cards: list[nvidia.Card]) -> list[Device]:
 
 
 def _gpu(label: str, card: nvidia.Card, doubt: str) -> Device:
-    said = (nvidia.capability_trouble(card, torch_cuda()), _slow_bf16(card), doubt)
+    attention = next(path.name for path in attention_paths(card.capability) if path.usable)
+    said = (f"attention {attention}", nvidia.capability_trouble(card, torch_cuda()), _slow_bf16(card), doubt)
     return Device(
         label, card.name, card.memory_mb, card.uuid, card.capability, card.driver, card.used_mb, card.occupants,
         tuple(note for note in said if note),

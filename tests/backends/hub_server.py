@@ -9,16 +9,22 @@ import sys
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import huggingface_hub
 import pyarrow
 import pyarrow.parquet
+import pytest
 
-from backends.reference import corpus
+from backends.reference import climbmix, corpus
+from backends.reference.datasets import Dataset
+from backends.reference.hub import Patience
 
 REPOSITORY = "karpathy/climbmix-400b-shuffle"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -231,3 +237,33 @@ def shards(count: int, documents_each: int = 300) -> dict[str, bytes]:
     library = Library().documents
     names = [f"shard_{number:05d}.parquet" for number in (*range(count), 6542)]
     return {name: parquet(library[i * documents_each : (i + 1) * documents_each], 150) for i, name in enumerate(names)}
+
+
+# --- a download from it ----------------------------------------------------------------------------------------------
+
+FIRST, SECOND, LAST = "shard_00000.parquet", "shard_00001.parquet", "shard_06542.parquet"
+QUICK = Patience(
+    tries=3, connect_tries=2, wait_seconds=0.01, longest_wait_seconds=0.05, read_seconds=0.3, least_bytes=1000
+)
+
+
+@contextmanager
+def serving(files: Mapping[str, bytes], home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that this process and its children find; `home` is where they would look for the original's shards."""
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Hub(files) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        yield server
+        huggingface_hub.close_session()
+
+
+def find(lines: list[str] | None = None, patience: Patience = QUICK) -> Dataset:
+    """Two training shards and the validation shard; lines: gets what the user would read."""
+    return climbmix.find(2, (lines if lines is not None else []).append, patience)
+
+
+def whole(files: Mapping[str, bytes], found: Dataset) -> bool:
+    """Whether all shards are there with the server's bytes, under their names, and nothing half-done beside them."""
+    there = {shard.name: shard.path.read_bytes() for shard in (*found.training, *found.validation)}
+    return there == files and not list(climbmix.data_folder().glob("*.partial"))

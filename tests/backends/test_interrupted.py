@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.hub_server import Fault, Hub, shards
+from tests.backends.hub_server import Fault, Hub, serving, shards
 from tests.conftest import until
 
 KILLS_WHILE_DOWNLOADING, KILLS_IN_ALL = 8, 20
@@ -31,10 +31,7 @@ def files() -> dict[str, bytes]:
 
 @pytest.fixture
 def hub(files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Hub(files) as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    with serving(files, tmp_path, monkeypatch) as server:
         yield server
 
 
