@@ -1,6 +1,6 @@
 """The user's cache folder: whatever is made there appears complete or not at all, and a full disk costs one line.
 
-    <cache>/data/          shards as they were downloaded                       (hub.py)
+    <cache>/data/          shards as they were downloaded                       (climbmix.py)
     <cache>/tokenizers/    KEY.json                                             (vocabulary.py)
     <cache>/tokens/        KEY.tokens and KEY.npz: a group of files, tokenised (tokens.py)
     <cache>/rows/KEY/      packed rows                                          (prepare.py)
