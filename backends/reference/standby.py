@@ -31,7 +31,7 @@ from typing import NoReturn
 from core import sandbox
 
 TAKEN = b'{"type":"taken"}\n'
-LOWEST, USUAL = 19, 0  # nice values
+LOW, USUAL = 10, 0  # nice values
 PATIENCE_SECONDS = 2.0  # with imports that are not done when their time has come
 _AUTOGROUP = Path("/proc/self/autogroup")  # sched(7): where it is in force, nice values count within a session only
 _AUTOGROUP_SECONDS = 1.0  # the kernel takes one change in a tenth of a second from all users together
@@ -85,7 +85,7 @@ def import_quietly(modules: Sequence[str]) -> None:
     """Import these at the lowest priority. What cannot be imported is the trial's to find out, in its own words."""
     _import(name for name in modules if name == "numpy")  # its BLAS starts threads, which would keep the nice value
     if sys.platform == "linux":  # elsewhere a nice value is the whole process's, and cannot be taken back
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW)
     _import(modules)
 
 
@@ -98,7 +98,7 @@ def _import(modules: Iterable[str]) -> None:
 @contextlib.contextmanager
 def giving_way() -> Iterator[None]:
     """Let this process's session have only what others leave over (Linux with autogroups; else nothing happens)."""
-    changed = _set_autogroup(LOWEST)
+    changed = _set_autogroup(LOW)
     try:
         yield
     finally:
