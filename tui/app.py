@@ -71,7 +71,7 @@ class Cockpit(App[Left]):
         self.notice = Notice("done", GREETING) if new else None
         self._noticed_at = time.monotonic()
         self._wake = asyncio.Event()
-        self._research = ResearchScreen()
+        self._research = ResearchScreen(run_folder)
 
     def get_default_screen(self) -> Screen[None]:
         return self._research

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from recorded_run import write_run
 
+from tui.diffs import diff_lines, summarise
 from tui.feed import Feed
-from tui.widgets.diff import coloured, diff_lines, summarise
+from tui.widgets.diff import coloured
 from tui.widgets.paint import cell, fit, part
 from tui.widgets.plot import Point, column, draw, limits, points, rail
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.screen import Screen
@@ -13,6 +16,7 @@ from tui.feed import State, find
 from tui.standing import standing
 from tui.widgets.bars import KeyBar, PaneTitle
 from tui.widgets.diff import DiffView
+from tui.widgets.diffpane import DiffPane
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.log import LogView
 from tui.widgets.plot import MetricPlot
@@ -28,14 +32,14 @@ class ResearchScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide"), (160, "-ultra")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-short"), (20, "-normal"), (34, "-tall")]  # noqa: RUF012
 
-    def __init__(self) -> None:
+    def __init__(self, run_folder: Path) -> None:
         super().__init__(classes="-pane-diff")
         self._state = State()
         self._pane = "diff"
         self.status = StatusStrip(id="status")
         self.plot = MetricPlot(id="plot")
         self.experiments = ExperimentList(id="experiments")
-        self.diff = DiffView(id="diff")
+        self.diffs = DiffPane(run_folder, id="diffs")
         self.log_tail = LogView(id="log")
         self.titles = {pane: PaneTitle(pane, id=f"{pane}-title") for pane in PANES}
         self.key_bar = KeyBar(id="keys")
@@ -49,7 +53,7 @@ class ResearchScreen(Screen[None]):
             with Container(id="right"):
                 with Vertical(id="diff-pane"):
                     yield self.titles["diff"]
-                    yield self.diff
+                    yield self.diffs
                 with Vertical(id="log-pane"):
                     yield self.titles["log"]
                     yield self.log_tail
@@ -78,12 +82,12 @@ class ResearchScreen(Screen[None]):
 
     def _show_selected(self) -> None:
         state, number = self._state, self.experiments.selected
-        self.diff.show(self._entry(number), state.history.run)
+        self.diffs.show(state, self._entry(number))
         lines, whose = self._log_lines(number)
         self.log_tail.show(whose, lines)
         self.plot.show(state, number)
         about = {
-            "diff": f"#{number} {self.diff.summary}" if number is not None else "",
+            "diff": self.diffs.summary,
             "log": f"{whose} {'▼' if self.log_tail.following else '(more below)'}" if lines else whose,
         }
         for pane in PANES:
@@ -150,9 +154,19 @@ class ResearchScreen(Screen[None]):
     def action_page_pane(self, direction: int) -> None:
         self.action_scroll_pane(direction * max(1, self._active.size.height // 2))
 
+    def action_diff(self, what: Literal["split", "wrap", "against", "whole", "more", "less"]) -> None:
+        self.diffs.turn(what)
+        self.action_pane("diff")
+
+    def action_hunk(self, direction: int) -> None:
+        self.diffs.view.hunk(direction)
+
+    def on_diff_view_changed(self) -> None:
+        self._show_selected()
+
     def action_shift_pane(self, columns: int) -> None:
         self._active.scroll_to(x=self._active.scroll_offset.x + columns, animate=False)
 
     @property
     def _active(self) -> LogView | DiffView:
-        return self.diff if self._pane == "diff" else self.log_tail
+        return self.diffs.view if self._pane == "diff" else self.log_tail
