@@ -158,6 +158,9 @@ class ResearchScreen(Screen[None]):
         self.diffs.turn(what)
         self.action_pane("diff")
 
+    def action_plot(self, what: Literal["quantity", "scale", "axis"]) -> None:
+        self.plot.turn(what)
+
     def action_hunk(self, direction: int) -> None:
         self.diffs.view.hunk(direction)
 

@@ -118,7 +118,7 @@ def _trial(state: State, width: int) -> list[Part]:
         part(3, (text.memory(mb) if mb is not None else "", "")),
     ]
     if live.mfu is not None:
-        parts.append(part(2, (f"{live.mfu:.1f} % MFU", "")))
+        parts.append(part(2, (f"{100 * live.mfu:.1f} % MFU", "")))
     return parts
 
 
