@@ -6,7 +6,10 @@ It holds no truth: what it shows is a fold over the run's files, and closing it 
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from textual import work
-from textual.app import App
+from textual.app import App, SuspendNotSupported
 from textual.screen import Screen
 
 from core import control
@@ -149,6 +152,30 @@ class Cockpit(App[Left]):
     def _notify(self, stage: Literal["pending", "done", "failed"], words: str) -> None:
         self.notice, self._noticed_at = Notice(stage, words), time.monotonic()
         self._research.tick(self.clock(), self.notice)
+
+    def action_copy(self) -> None:
+        """To the terminal's clipboard (OSC 52), which reaches through ssh."""
+        words = self._research.shown_text
+        self.copy_to_clipboard(words)
+        self._notify("done", f"copied {len(words.splitlines())} lines, if this terminal takes them (OSC 52)")
+
+    def action_open(self) -> None:
+        """Show the active pane in the pager."""
+        pager = shlex.split(os.environ.get("PAGER", "")) or ["less"]
+        try:
+            with self.suspend():
+                subprocess.run(pager, input=self._research.shown_text.encode())
+        except (SuspendNotSupported, OSError) as error:
+            self._notify("failed", f"{pager[0]}: cannot be opened ({text.one_line(str(error))}); set PAGER")
+
+    def action_picture(self) -> None:
+        """Save the screen as SVG."""
+        try:
+            path = self.save_screenshot(path=str(Path.cwd()))
+        except OSError as error:
+            self._notify("failed", f"no picture: {error.strerror or error}")
+        else:
+            self._notify("done", f"saved {path}")
 
     def action_help(self) -> None:
         from tui.screens.help import HelpScreen

@@ -20,7 +20,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box") as box:
-            box.border_title, box.border_subtitle = "keys", "esc goes back"
+            box.border_title, box.border_subtitle = "keys", "↓ ↑ scroll, esc goes back"
             yield Static(self._words())
 
     def _words(self) -> Text:

@@ -8,13 +8,15 @@ from typing import Literal
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.screen import Screen
+from textual.widgets import Input
 
 from core.experiment import Experiment
 from core.history import Pending
 from tui import keys, text
 from tui.feed import State, find
+from tui.listing import FILTERS
 from tui.standing import standing
-from tui.widgets.bars import KeyBar, PaneTitle
+from tui.widgets.bars import KeyBar, PaneTitle, SearchBar
 from tui.widgets.diff import DiffView
 from tui.widgets.diffpane import DiffPane
 from tui.widgets.experiments import ExperimentList
@@ -28,6 +30,7 @@ PANES = ("diff", "log")
 class ResearchScreen(Screen[None]):
     """Paints the state it is given; what is selected and which pane is active is all it knows itself."""
 
+    AUTO_FOCUS = ""  # the search line takes letters only when it is opened
     BINDINGS = keys.bindings()
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide"), (160, "-ultra")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-short"), (20, "-normal"), (34, "-tall")]  # noqa: RUF012
@@ -43,6 +46,7 @@ class ResearchScreen(Screen[None]):
         self.log_tail = LogView(id="log")
         self.titles = {pane: PaneTitle(pane, id=f"{pane}-title") for pane in PANES}
         self.key_bar = KeyBar(id="keys")
+        self.search_bar = SearchBar(id="search")
 
     def compose(self) -> ComposeResult:
         yield self.status
@@ -57,6 +61,7 @@ class ResearchScreen(Screen[None]):
                 with Vertical(id="log-pane"):
                     yield self.titles["log"]
                     yield self.log_tail
+        yield self.search_bar
         yield self.key_bar
 
     def on_mount(self) -> None:
@@ -137,6 +142,39 @@ class ResearchScreen(Screen[None]):
 
     def action_best(self) -> None:
         self.experiments.best()
+
+    def action_kept(self, direction: int) -> None:
+        self.experiments.kept(direction)
+
+    def action_filter(self) -> None:
+        listing = self.experiments.listing
+        self.experiments.narrow(FILTERS[(FILTERS.index(listing.filter) + 1) % len(FILTERS)], listing.search)
+
+    def action_search(self) -> None:
+        self.search_bar.open()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        self.experiments.narrow(self.experiments.listing.filter, message.value.strip())
+
+    def on_search_bar_ended(self, message: SearchBar.Ended) -> None:
+        self.search_bar.close()
+
+    def action_back(self) -> None:
+        """Out of the zoom; else all experiments are listed again."""
+        if self.has_class("-zoom"):
+            self.remove_class("-zoom")
+        elif self.experiments.listing.narrowed:
+            self.search_bar.value = ""
+            self.experiments.narrow("", "")
+
+    def action_zoom(self) -> None:
+        self.toggle_class("-zoom")
+        self.action_pane(self._pane)
+
+    @property
+    def shown_text(self) -> str:
+        """What the active pane shows, whole, as plain text."""
+        return self.diffs.plain() if self._pane == "diff" else "\n".join(self.log_tail.content)
 
     def action_pane(self, pane: str) -> None:
         self._pane = pane
