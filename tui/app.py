@@ -44,9 +44,15 @@ class Left:
     message: str
 
 
-def run_cockpit(run_folder: Path, *, new: bool = False) -> Left:
-    """Show a run until the user leaves. `new`: the run has just begun, so say how to get about."""
-    return Cockpit(run_folder, new=new).run() or Left("detach", "")
+def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False, replay: float | None = None) -> Left:
+    """Show a run until the user leaves. `new`: the run has just begun, so say how to get about. `read_only`: nothing is
+    sent to an engine. `replay`: show it as it happened, so many times faster."""
+    if replay is not None:
+        from tui.replay import Replay
+
+        feed = Replay(run_folder, replay)
+        return Cockpit(run_folder, feed=feed, clock=feed.clock, read_only=True).run() or Left("detach", "")
+    return Cockpit(run_folder, new=new, read_only=read_only).run() or Left("detach", "")
 
 
 def run_start_page() -> None:
@@ -64,10 +70,16 @@ class Cockpit(App[Left]):
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(
-        self, run_folder: Path, *, new: bool = False, feed: Feed | None = None, clock: Callable[[], float] = time.time
+        self,
+        run_folder: Path,
+        *,
+        new: bool = False,
+        feed: Feed | None = None,
+        clock: Callable[[], float] = time.time,
+        read_only: bool = False,
     ) -> None:
         super().__init__()
-        self.run_folder = run_folder
+        self.run_folder, self.read_only = run_folder, read_only
         self.feed = feed or Feed(run_folder)
         self.clock = clock
         self.state = State()
@@ -135,8 +147,9 @@ class Cockpit(App[Left]):
         """Send a command to the engine: pending until it answers, then what it says. Never blocks the painting."""
         if self.notice and self.notice.stage == "pending":
             return
-        if self.over:
-            self._notify("failed", standing(self.state, self.clock()).detail)
+        if self.read_only or self.over:
+            why = "opened to look at; `autoresearch` in its workspace controls it" if self.read_only else ""
+            self._notify("failed", why or standing(self.state, self.clock()).detail)
             return
         self._notify("pending", f"{command}: pending …")
         try:
@@ -189,8 +202,8 @@ class Cockpit(App[Left]):
         """Ask what becomes of the engine; of a run that is over there is nothing to ask."""
         from tui.screens.leave import Choice, LeaveScreen
 
-        if self.over:
-            self.exit(Left("over", standing(self.state, self.clock()).detail))
+        if self.read_only or self.over:
+            self.exit(Left("over", "" if self.read_only else standing(self.state, self.clock()).detail))
             return
 
         def leave(choice: Choice | None) -> None:

@@ -13,6 +13,7 @@ from core import control
 from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
 from tui.options import BACKEND, BUDGET, DEVICE, EXPERIMENTS, HOURS, SEED, TAG, WORKSPACE, find, viewer
+from tui.recorded import import_run, open_run
 from tui.watch import INTERRUPTED, say, watch
 
 DEMO_SECONDS = 15.0
@@ -223,6 +224,10 @@ def doctor(as_json: bool) -> int:
     findings = examination.examine(Path.cwd())
     click.echo(json.dumps(findings) if as_json else examination.text(findings))
     return 1 if any(f["state"] == "missing" for f in findings) else 0
+
+
+cli.add_command(open_run)
+cli.add_command(import_run)
 
 
 # --- what they share -----------------------------------------------------------------------------------------------

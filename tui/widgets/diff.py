@@ -122,7 +122,9 @@ class DiffView(LineView[DiffLine | Pair]):
         self._shown = key
         head = list(about(entry, width, brief)) if entry else []
         body = diff_lines(found or "")
-        if entry and own == "" and diff is None:
+        if entry and own == "" and diff is None and entry.number:
+            body = [DiffLine("", None, "no diff was recorded", "dim")]
+        elif entry and own == "" and diff is None:
             said = ("the artifact as it was committed; nothing was edited", *((run.plan, *run.notes) if run else ()))
             body = [DiffLine("", None, row, "dim") for s in said for row in textwrap.wrap(text.one_line(s), width)]
         elif entry and diff == "":
