@@ -28,6 +28,7 @@ from tui import text
 from tui.feed import Feed, State
 from tui.screens.research import ResearchScreen
 from tui.standing import standing
+from tui.themes import DEFAULTS, THEMES
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.status import Notice
 
@@ -85,8 +86,14 @@ class Cockpit(App[Left]):
         self.state = State()
         self.notice = Notice("done", GREETING) if new else None
         self._noticed_at = time.monotonic()
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = "night"
         self._wake = asyncio.Event()
         self._research = ResearchScreen(run_folder)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return DEFAULTS
 
     def get_default_screen(self) -> Screen[None]:
         return self._research
