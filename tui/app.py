@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Literal
 
 from textual import work
-from textual.app import App, SuspendNotSupported
+from textual.app import SuspendNotSupported
 from textual.screen import Screen
 
 from core import control
 from core.errors import AutoresearchError
 from core.events import Command
-from tui import text
+from tui import config, text
 from tui.feed import Feed, State
+from tui.keys import KEYS
 from tui.screens.research import ResearchScreen
 from tui.standing import standing
-from tui.themes import DEFAULTS, THEMES
+from tui.themes import THEMES, ThemedApp
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.status import Notice
 
@@ -63,10 +64,9 @@ def run_start_page() -> None:
     StartPage().run()
 
 
-class Cockpit(App[Left]):
+class Cockpit(ThemedApp[Left]):
     """`feed` and `clock` are those of the run folder and of the wall, unless a recorded run is shown as if it lived."""
 
-    CSS_PATH = "app.tcss"
     TITLE = "autoresearch"
     ENABLE_COMMAND_PALETTE = False
 
@@ -79,21 +79,19 @@ class Cockpit(App[Left]):
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
     ) -> None:
-        super().__init__()
+        self.config = config.load(set(THEMES), {key.id for key in KEYS})
+        super().__init__(self.config.theme)
         self.run_folder, self.read_only = run_folder, read_only
         self.feed = feed or Feed(run_folder)
         self.clock = clock
         self.state = State()
         self.notice = Notice("done", GREETING) if new else None
         self._noticed_at = time.monotonic()
-        for theme in THEMES.values():
-            self.register_theme(theme)
-        self.theme = "night"
+        self.set_keymap(self.config.keys)
+        if self.config.trouble:
+            self.notice = Notice("failed", text.one_line(self.config.trouble))
         self._wake = asyncio.Event()
         self._research = ResearchScreen(run_folder)
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return DEFAULTS
 
     def get_default_screen(self) -> Screen[None]:
         return self._research
@@ -113,7 +111,9 @@ class Cockpit(App[Left]):
         while True:
             await asyncio.to_thread(self.feed.read)
             if self.feed.state is not self.state:
-                was_paused, self.state = self.paused, self.feed.state
+                was, was_paused = self.state, self.paused
+                self.state = self.feed.state
+                self._tell(was)
                 if was_paused != self.paused and self.notice and self.notice.stage == "done":
                     self.notice = None  # what was announced is there: it speaks for itself
                 self._research.show(self.state, self.clock(), self.notice)
@@ -121,6 +121,22 @@ class Cockpit(App[Left]):
                 self._wake.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), READ_EVERY_SECONDS)
+
+    def _tell(self, was: State) -> None:
+        """Ring and set the terminal's title where something happened that somebody in another window wants to know."""
+        if was.history.run is None:
+            return
+        stands = standing(self.state, self.clock())
+        best = self.state.best
+        news = ""
+        if best and best.number and self.state.history.incumbent != was.history.incumbent and best.measurement:
+            news = f"new best {text.score(best.measurement.value)} (#{best.number})"
+        elif stands.trouble and not standing(was, self.clock()).trouble:
+            news = f"{stands.word}: {stands.detail}"
+        if news and self.config.bell:
+            self.bell()
+        if news and not self.notice:
+            self._notify("done", text.one_line(news))
 
     def _tick(self) -> None:
         settled = self.notice and self.notice.stage != "pending"
@@ -200,7 +216,7 @@ class Cockpit(App[Left]):
     def action_help(self) -> None:
         from tui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(self.config.keys))
 
     async def action_quit(self) -> None:
         self.action_leave()

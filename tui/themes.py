@@ -5,7 +5,12 @@ Kept is a teal (or blue) and crashed a vermilion, which differ for every eye; gl
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
+from textual.app import App
 from textual.theme import Theme
+
+Result = TypeVar("Result")
 
 _NAMES = (
     "ground", "panel-ground", "words", "strong", "faint", "comment", "gutter", "grip", "track", "cursor", "kept",
@@ -41,3 +46,18 @@ def _theme(name: str, colours: str, dark: bool) -> Theme:
 
 THEMES = {t.name: t for t in (_theme("night", _NIGHT, True), _theme("day", _DAY, False), _theme("ansi", _ANSI, True))}
 DEFAULTS = THEMES["night"].variables
+
+
+class ThemedApp(App[Result], Generic[Result]):
+    """An app in these colours; the stylesheet knows them by name."""
+
+    CSS_PATH = "app.tcss"
+
+    def __init__(self, theme: str) -> None:
+        super().__init__()
+        for known in THEMES.values():
+            self.register_theme(known)
+        self.theme = theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return DEFAULTS
