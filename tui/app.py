@@ -80,7 +80,7 @@ class Cockpit(ThemedApp[Left]):
         read_only: bool = False,
     ) -> None:
         self.config = config.load(set(THEMES), {key.id for key in KEYS})
-        super().__init__(self.config.theme)
+        super().__init__(self.config.theme, self.config.glyphs)
         self.run_folder, self.read_only = run_folder, read_only
         self.feed = feed or Feed(run_folder)
         self.clock = clock

@@ -5,10 +5,14 @@ Kept is a teal (or blue) and crashed a vermilion, which differ for every eye; gl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from textual.app import App
+from textual.filter import LineFilter
 from textual.theme import Theme
+
+from tui.glyphs import FewerGlyphs, Glyphs
 
 Result = TypeVar("Result")
 
@@ -53,11 +57,16 @@ class ThemedApp(App[Result], Generic[Result]):
 
     CSS_PATH = "app.tcss"
 
-    def __init__(self, theme: str) -> None:
+    def __init__(self, theme: str, glyphs: Glyphs) -> None:
         super().__init__()
+        self._fewer_glyphs = FewerGlyphs(glyphs)
         for known in THEMES.values():
             self.register_theme(known)
         self.theme = theme
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, self._fewer_glyphs] if self._fewer_glyphs.enabled else filters
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return DEFAULTS

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from driving import cockpit, engine_of, screen, until
 from recorded_run import write_run
+from rich.cells import cell_len
 
 from core import events as ev
 from tui import config
@@ -61,3 +62,18 @@ async def test_a_new_best_rings_and_says_so(recorded: Path) -> None:
             )  # fmt: skip
             await until(pilot, lambda: "new best 2.2001 (#18)" in screen(app))
     assert rung == [1]
+
+
+@pytest.mark.parametrize(("glyphs", "absent"), [("block", "⠤⣀⡇"), ("ascii", "⠤⣀⡇●─│█×·…")])
+async def test_terminals_with_fewer_glyphs_get_others_of_the_same_width(
+    recorded: Path, glyphs: str, absent: str
+) -> None:
+    wish(f'[cockpit]\nglyphs = "{glyphs}"\n')
+    async with cockpit(recorded, (80, 24)) as (app, pilot):
+        await until(pilot, lambda: "RUN" in screen(app))
+        shown = screen(app)
+        assert not set(absent) & set(shown)
+        assert shown.isascii() == (glyphs == "ascii")
+        assert all(cell_len(line) == 80 for line in shown.splitlines())
+        assert "best 2.2993" in shown
+        assert ("7* 8. 2x" in shown) == (glyphs == "ascii")

@@ -30,7 +30,8 @@ class StartPage(ThemedApp[None]):
     BINDINGS = [("q,escape,enter,ctrl+c", "quit", "leave")]  # noqa: RUF012
 
     def __init__(self) -> None:
-        super().__init__(config.load(set(THEMES), set()).theme)
+        found = config.load(set(THEMES), set())
+        super().__init__(found.theme, found.glyphs)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="page"):
