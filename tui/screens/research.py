@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from textual import events
 from textual.app import ComposeResult
-from textual.containers import Container, Horizontal, Vertical
+from textual.containers import Container, Vertical
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -25,6 +26,11 @@ from tui.widgets.plot import MetricPlot
 from tui.widgets.status import Notice, StatusStrip
 
 PANES = ("diff", "log")
+_ORDERS = {  # columns from which the parts stand in this order
+    0: ("plot", "experiments", "diff-pane", "log-pane"),
+    100: ("plot", "diff-pane", "experiments", "log-pane"),
+    160: ("experiments", "plot", "diff-pane", "log-pane"),
+}
 
 
 class ResearchScreen(Screen[None]):
@@ -50,17 +56,15 @@ class ResearchScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield self.status
-        with Horizontal(id="body"):
-            with Vertical(id="left"):
-                yield self.plot
-                yield self.experiments
-            with Container(id="right"):
-                with Vertical(id="diff-pane"):
-                    yield self.titles["diff"]
-                    yield self.diffs
-                with Vertical(id="log-pane"):
-                    yield self.titles["log"]
-                    yield self.log_tail
+        with Container(id="body"):
+            yield self.plot
+            yield self.experiments
+            with Vertical(id="diff-pane"):
+                yield self.titles["diff"]
+                yield self.diffs
+            with Vertical(id="log-pane"):
+                yield self.titles["log"]
+                yield self.log_tail
         yield self.search_bar
         yield self.key_bar
 
@@ -70,6 +74,15 @@ class ResearchScreen(Screen[None]):
             (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), self.app.size, strict=True
         ):
             self.add_class(max(entry for entry in breakpoints if entry[0] <= extent)[1])
+        self._arrange(self.app.size.width)
+
+    def _arrange(self, width: int) -> None:
+        """Grids fill in the order of their children, so that follows from the layout."""
+        body = self.query_one("#body")
+        for place, name in enumerate(_ORDERS[max(least for least in _ORDERS if least <= width)]):
+            child = self.query_one(f"#{name}")
+            if body.children[place] is not child:
+                body.move_child(child, before=place)
 
     def show(self, state: State, now: float, notice: Notice | None) -> None:
         """Paint another state; `now` in Unix seconds."""
@@ -125,7 +138,8 @@ class ResearchScreen(Screen[None]):
     def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
         self._show_selected()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
+        self._arrange(event.size.width)
         self.call_after_refresh(self._show_selected)
 
     def on_pane_title_clicked(self, message: PaneTitle.Clicked) -> None:

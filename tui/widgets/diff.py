@@ -23,7 +23,7 @@ from tui.widgets.paint import OUTCOMES, Piece, cell, crop
 _NOTE_WIDTH = 72  # columns at most
 _LONGEST_NOTE = 12  # rows at most
 _ROOMY = 12  # rows from which there is room for more than a line of words above the diff
-SPLIT_FROM = 100  # columns from which side by side is the default
+SPLIT_FROM = 88  # columns from which side by side is the default
 _TOKENS = re.compile(
     r"""(?P<comment>\#.*)|(?P<string>[rbfu]{0,2}(?:\"{3}.*?(?:\"{3}|$)|'{3}.*?(?:'{3}|$)|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?))"""
     r"""|(?P<number>\b\d[\d_.]*(?:[eE][+-]?\d+)?\w*)|(?P<name>\b[A-Za-z_]\w*\b)"""

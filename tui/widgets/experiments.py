@@ -18,8 +18,8 @@ from tui.listing import Filter, Listing
 from tui.standing import activity
 from tui.widgets.paint import OUTCOMES, STYLES, Piece, cell, shorten, strip
 
-_WITH_COST = 88  # columns from which memory and seconds are shown
-_WITH_REASON = 60  # columns from which the reason has a column; below, only one that says something is shown
+_WITH_COST = 62  # columns from which memory and seconds are shown
+_WITH_REASON = 88  # columns from which the reason has a column; below, only one that says something is shown
 _PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 
 
