@@ -25,13 +25,14 @@ from core import control
 from core.errors import AutoresearchError
 from core.events import Command
 from tui import config, text
+from tui.away import last_look, remember, while_away
 from tui.feed import Feed, State
 from tui.keys import KEYS
 from tui.screens.research import ResearchScreen
 from tui.standing import standing
 from tui.themes import THEMES, ThemedApp
 from tui.widgets.experiments import ExperimentList
-from tui.widgets.status import Notice
+from tui.widgets.status import Notice, Stage
 
 READ_EVERY_SECONDS = 0.2
 NOTICE_SECONDS = 8.0
@@ -87,6 +88,7 @@ class Cockpit(ThemedApp[Left]):
         self.state = State()
         self.notice = Notice("done", GREETING) if new else None
         self._noticed_at = time.monotonic()
+        self._caught_up = False
         self.set_keymap(self.config.keys)
         if self.config.trouble:
             self.notice = Notice("failed", text.one_line(self.config.trouble))
@@ -113,23 +115,32 @@ class Cockpit(ThemedApp[Left]):
             if self.feed.state is not self.state:
                 was, was_paused = self.state, self.paused
                 self.state = self.feed.state
-                self._tell(was)
+                if self._caught_up:
+                    self._tell(was)
                 if was_paused != self.paused and self.notice and self.notice.stage == "done":
                     self.notice = None  # what was announced is there: it speaks for itself
                 self._research.show(self.state, self.clock(), self.notice)
+            self._greet()
             if not self.feed.behind:
                 self._wake.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), READ_EVERY_SECONDS)
 
-    def _tell(self, was: State) -> None:
-        """Ring and set the terminal's title where something happened that somebody in another window wants to know."""
-        if was.history.run is None:
+    def _greet(self) -> None:
+        """Once, when all that was recorded so far is read: say what happened since the last look."""
+        if self._caught_up or self.feed.behind or self.state.history.run is None:
             return
-        stands = standing(self.state, self.clock())
-        best = self.state.best
+        self._caught_up = True
+        if not self.read_only and not self.notice:
+            news = while_away(self.state.history, last_look(self.run_folder), self.clock())
+            if news:
+                self._notify("away", news)
+
+    def _tell(self, was: State) -> None:
+        """Ring and say so where something happened that somebody in another window wants to know."""
+        stands, best = standing(self.state, self.clock()), self.state.best
         news = ""
-        if best and best.number and self.state.history.incumbent != was.history.incumbent and best.measurement:
+        if best and best.number and best.measurement and self.state.history.incumbent != was.history.incumbent:
             news = f"new best {text.score(best.measurement.value)} (#{best.number})"
         elif stands.trouble and not standing(was, self.clock()).trouble:
             news = f"{stands.word}: {stands.detail}"
@@ -139,7 +150,7 @@ class Cockpit(ThemedApp[Left]):
             self._notify("done", text.one_line(news))
 
     def _tick(self) -> None:
-        settled = self.notice and self.notice.stage != "pending"
+        settled = self.notice and self.notice.stage not in ("pending", "away")
         if settled and time.monotonic() - self._noticed_at > NOTICE_SECONDS:
             self.notice = None
         self._research.tick(self.clock(), self.notice)
@@ -185,7 +196,15 @@ class Cockpit(ThemedApp[Left]):
         if then_leave and command in ("stop", "stop-now"):
             self.exit(Left("stop" if command == "stop" else "stop-now", self._last_words(effect)))
 
-    def _notify(self, stage: Literal["pending", "done", "failed"], words: str) -> None:
+    def on_key(self) -> None:
+        if self.notice and self.notice.stage == "away":
+            self.notice = None
+
+    def on_unmount(self) -> None:
+        if self.state.history.run is not None and not self.read_only:
+            remember(self.run_folder, self.state.history, self.clock())
+
+    def _notify(self, stage: Stage, words: str) -> None:
         self.notice, self._noticed_at = Notice(stage, words), time.monotonic()
         self._research.tick(self.clock(), self.notice)
 

@@ -18,11 +18,14 @@ _BAR, _SPARK = 24, 12
 _ROOMY = 100  # columns from which everything about the run stands in the first row
 
 
+Stage = Literal["pending", "done", "failed", "away"]
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What became of the last command."""
+    """What became of the last command, or what happened while nobody looked (`away`: it stays until a key comes)."""
 
-    stage: Literal["pending", "done", "failed"]
+    stage: Stage
     words: str
 
 
