@@ -38,6 +38,7 @@ class RunStarted:
     frozen: Mapping[str, str] = field(default_factory=dict)  # frozen file -> sha256 at the start
     notes: tuple[str, ...] = ()
     version: str = ""
+    imported_from: str = ""  # the table of another program's run: nothing of it can go on
 
 
 @dataclass(frozen=True, slots=True)

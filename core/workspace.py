@@ -91,6 +91,18 @@ class Workspace:
             mend = "rename it with: git branch -m autoresearch another-name"
             raise UsageError(f"{self.root}: its branch `autoresearch` is where branches autoresearch/TAG go; {mend}")
 
+    def resolve(self, name: str) -> tuple[str, str] | None:
+        """The full id of a commit, and of its first parent ("" for a root); None if it is not here."""
+        if not re.fullmatch(r"[0-9a-f]{4,40}", name):
+            return None
+        try:
+            found = self._repo.revparse_single(name)
+        except (KeyError, ValueError, pygit2.GitError):
+            return None
+        if not isinstance(found, pygit2.Commit):
+            return None
+        return str(found.id), str(found.parent_ids[0]) if found.parent_ids else ""
+
     def diff(self, old: str, new: str, paths: Sequence[str]) -> str:
         """Unified diff of these files between two commits."""
         return "".join(unified_diff(p, self.read(old, p), self.read(new, p)) for p in paths)

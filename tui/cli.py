@@ -27,6 +27,7 @@ from tui.options import (
     find,
     viewer,
 )
+from tui.recorded import import_run, open_run
 from tui.tune import tune
 from tui.watch import INTERRUPTED, say, watch
 
@@ -261,12 +262,8 @@ def doctor(as_json: bool) -> int:
     return 1 if any(f["state"] == "missing" for f in findings) else 0
 
 
-cli.add_command(prepare)
-cli.add_command(data)
-cli.add_command(best)
-cli.add_command(evaluate)
-cli.add_command(completion)
-cli.add_command(tune)
+for command in (prepare, data, best, evaluate, tune, open_run, import_run, completion):
+    cli.add_command(command)
 
 
 # --- what they share -----------------------------------------------------------------------------------------------

@@ -224,7 +224,7 @@ class Feed:
             return
         path = self.run_folder / "trials" / f"{live.number}-{live.trial}" / "telemetry.jsonl"
         if self._telemetry is None or self._telemetry.path != path:
-            self._telemetry = Lines(path)
+            self._telemetry = self._telemetry_of(path)
         records = self._telemetry.read()
         if self._telemetry.restarted:
             live = Live(live.number, live.trial)
@@ -232,6 +232,9 @@ class Feed:
             live = report(live, record) if record else live
         if live is not self.state.live:
             self.state = replace(self.state, live=live)
+
+    def _telemetry_of(self, path: Path) -> Lines:
+        return Lines(path)
 
     def _read_log(self) -> None:
         number, path = self._log_path()

@@ -26,6 +26,8 @@ def standing(state: State, now: float) -> Standing:
     resume = f"`autoresearch resume {state.tag}` goes on from here"
     if h.ended:
         message = text.one_line(h.ended.message)
+        if h.run and h.run.imported_from:
+            return Standing(text.ENDED, "IMPORTED", message, over=True)
         if h.ended.reason == "failed":
             return Standing(text.CRASHED, "FAILED", message, over=True, trouble=True)
         if h.ended.reason == "done":

@@ -17,8 +17,7 @@ INTERRUPTED = 130  # the exit code
 
 def watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
     """Show a run in the viewer that was asked for, until it ends or the viewer leaves."""
-    terminal = sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    if terminal and not (plain or as_json):
+    if _terminal() and not (plain or as_json):
         from tui import report
         from tui.app import run_cockpit
 
@@ -35,6 +34,25 @@ def watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
         return follow(folder, out=sys.stdout, as_json=as_json, from_start=new or as_json)
     except KeyboardInterrupt:
         return _interrupt(folder)
+
+
+def look(folder: Path, replay: float | None) -> int:
+    """Show a recorded run without a hand on it; `replay`: as it happened, so many times faster."""
+    if not _terminal():
+        from tui import report
+
+        click.echo(report.status_text(folder))
+        return 0
+    from tui.app import run_cockpit
+
+    left = run_cockpit(folder, new=False, read_only=True, replay=replay)
+    if left.message:
+        say(left.message)
+    return 0
+
+
+def _terminal() -> bool:
+    return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _interrupt(folder: Path) -> int:

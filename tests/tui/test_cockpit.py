@@ -139,3 +139,81 @@ async def test_a_click_selects(recorded: Path) -> None:
     async with cockpit(recorded) as (app, pilot):
         await pilot.click(ExperimentList, offset=(5, 4))
         assert experiments(app).selected == 15
+
+
+# --- the list narrowed, zoom, and what leaves the screen -------------------------------------------------------------
+
+
+async def test_brackets_go_from_kept_to_kept(recorded: Path) -> None:
+    async with cockpit(recorded) as (app, pilot):
+        found = []
+        for _ in range(3):
+            await pilot.press("[")
+            found.append(experiments(app).selected)
+        await pilot.press("]")
+        assert found == [13, 11, 10]
+        assert experiments(app).selected == 11
+
+
+async def test_f_lists_one_outcome_and_esc_all_again(recorded: Path) -> None:
+    async with cockpit(recorded) as (app, pilot):
+        listing = experiments(app).listing
+        await pilot.press("f", "f", "f")
+        assert [e.number for e in experiments(app).listing.finished] == [7, 15]
+        assert "2 crashed" in screen(app)
+        assert experiments(app).selected in (7, 15)
+        await pilot.press("escape")
+        assert len(experiments(app).listing) == len(listing)
+
+
+async def test_search_narrows_while_it_is_typed(recorded: Path) -> None:
+    async with cockpit(recorded) as (app, pilot):
+        await pilot.press("slash", *"warmdown")
+        await until(pilot, lambda: len(experiments(app).listing.finished) < 18)
+        assert 2 in [e.number for e in experiments(app).listing.finished]
+        assert 4 not in [e.number for e in experiments(app).listing.finished]
+        await pilot.press("enter", "p")
+        assert "“warmdown”" in screen(app)
+        assert "warmdownp" not in screen(app), "after enter the keys are commands again"
+        await pilot.press("escape")
+        assert len(experiments(app).listing.finished) == 18
+
+
+async def test_enter_gives_a_pane_the_whole_window_and_esc_takes_it_back(recorded: Path) -> None:
+    async with cockpit(recorded) as (app, pilot):
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.screen.query_one(DiffView).size.width == 120
+        assert not app.screen.query_one(ExperimentList).region.width
+        await pilot.press("2")
+        await pilot.pause()
+        assert app.screen.query_one(LogView).size.width == 120
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen.query_one(ExperimentList).region.width > 40
+
+
+async def test_c_copies_what_the_pane_shows(recorded: Path) -> None:
+    async with cockpit(recorded) as (app, pilot):
+        await pilot.press("b", "c")
+        assert '+WINDOW_PATTERN = "L"' in app.clipboard
+        await until(pilot, lambda: "copied 1" in screen(app) and "lines" in screen(app))
+
+
+async def test_m_y_and_x_change_the_plot(recorded: Path) -> None:
+    async with cockpit(recorded) as (app, pilot):
+        await pilot.press("m", "y", "x")
+        await pilot.pause()
+        assert "peak memory" in screen(app)
+        assert "log, by time" in screen(app)
+        assert "525 MB (the best)" in screen(app)
+        await pilot.press("m")
+        await pilot.pause()
+        assert "tokens/s" in screen(app)
+
+
+async def test_the_share_of_the_peak_is_shown_in_per_cent(recorded: Path) -> None:
+    with (recorded / "trials" / "18-1" / "telemetry.jsonl").open("a") as reports:
+        reports.write('{"step": 70, "loss": 3.0, "mfu": 0.398, "seconds": 9.5, "progress": 0.6}\n')
+    async with cockpit(recorded, (160, 50)) as (app, pilot):
+        await until(pilot, lambda: "39.8 % MFU" in screen(app))

@@ -93,6 +93,9 @@ async def test_help_names_every_key(recorded: Path) -> None:
         await pilot.press("?")
         assert isinstance(app.screen, HelpScreen)
         shown = screen(app)
+        await pilot.press("end")
+        await until(pilot, lambda: "best so far" in screen(app))
+        shown += screen(app)
         for key in keys.KEYS:
             assert all(name in shown for name in key.shown.split())
         await pilot.press("?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from pathlib import Path
@@ -13,12 +14,12 @@ from hypothesis import strategies as st
 from recorded_run import write_run
 
 from core import events as ev
+from tui.chart import QUANTITIES, View, draw, points, rail
 from tui.feed import CURVE_POINTS, Feed, Live, State, find, reduce, report
+from tui.listing import Listing
 from tui.plain import summary, tell
 from tui.standing import standing
 from tui.tail import Lines, Tail, parse, to_event
-from tui.widgets.experiments import ExperimentList
-from tui.widgets.plot import draw, points, rail
 from tui.widgets.status import head, tiny, words, work
 
 
@@ -214,16 +215,17 @@ def test_no_order_of_events_breaks_a_viewer(stream: list[tuple[ev.Event, float]]
             row(state, 1.0, width)
         words(state, 1.0, width, None)
         tiny(state, 1.0, width)
-    found = points(state.history)
-    draw(found, 60, 8, state.direction, 1)
-    rail(found, 60, 1, 0)
-    shown = ExperimentList()
-    shown._state = state
-    for row in range(shown._count):
-        number = shown._number_at(row)
-        assert number is not None
-        assert shown._row_of(number) is not None
-        find(state.history, number)
+    for quantity, scale, axis in itertools.product(QUANTITIES, ("clip", "log"), ("number", "time")):
+        found = points(state.history, quantity)
+        view = View(state.direction, scale, axis, selected=1)
+        draw(found, 60, 8, view, quantity)
+        rail(found, 60, 1, view)
+    for narrowed in (Listing(state.history), Listing(state.history, "kept"), Listing(state.history, "", "a")):
+        for row in range(len(narrowed)):
+            number = narrowed.number(row)
+            assert number is not None
+            assert narrowed.row_of(number) is not None
+            find(state.history, number)
 
 
 @given(st.binary(max_size=200) | st.from_regex(rb'\{"type": "(Judged|Measured|Proposed)".{0,80}\}'))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from recorded_run import write_run
 
+from tui.chart import Point, View, columns, draw, limits, points, rail
+from tui.diffs import diff_lines, summarise
 from tui.feed import Feed
-from tui.widgets.diff import coloured, diff_lines, summarise
+from tui.widgets.diff import coloured
 from tui.widgets.paint import cell, fit, part
-from tui.widgets.plot import Point, column, draw, limits, points, rail
 
 
 def columns_of(rows: list[list[tuple[str, str]]], glyph: str) -> list[int]:
@@ -20,44 +21,68 @@ def test_verdicts_are_told_apart_by_glyph_and_crashes_lie_on_the_rail(tmp_path: 
     feed = Feed(write_run(tmp_path / "run", 18))
     feed.read()
     found = points(feed.state.history)
-    grid = draw(found, 72, 10, "min", None)
-    where = {p.number: column(i, len(found) + 1, 72) for i, p in enumerate(found)}
+    grid = draw(found, 72, 10, View("min"))
+    where = {p.number: x for p, x in zip(found, columns(found, 72), strict=False)}
     assert columns_of(grid.cells, "●") == [where[n] for n in (0, 1, 2, 5, 9, 10, 11, 13)]
     assert columns_of(grid.cells, "·") == [where[n] for n in (3, 4, 6, 8, 12, 14, 16, 17)]
-    drawn = rail(found, 72, 18, None)
+    drawn = rail(found, 72, 18, View("min"))
     assert [x for x, (glyph, _) in enumerate(drawn) if glyph == "×"] == [where[7], where[15]]
     assert drawn[-1][0] == "▶"
 
 
 def test_the_best_line_steps_down_and_reaches_the_present() -> None:
     found = [Point(0, "keep", 1.0, 1.0), Point(1, "discard", 1.1, 1.0), Point(2, "keep", 0.5, 0.5)]
-    cells = draw(found, 23, 4, "min", None).cells
+    cells = draw(found, 23, 4, View("min")).cells
     braille = {(y, x) for y, row in enumerate(cells) for x, (glyph, _) in enumerate(row) if "⠀" < glyph <= "⣿"}
     assert (3, 5) in braille, "level at the best after the last keep"
-    assert max(x for _, x in braille) == column(3, 4, 23), "up to the experiment that runs"
+    assert max(x for _, x in braille) == columns(found, 23)[3], "up to the experiment that runs"
     assert min(y for y, x in braille if x < 4) == 0
 
 
 def test_a_diverged_experiment_does_not_flatten_the_rest() -> None:
     found = [Point(i, "keep", 2.4 - i / 100, 2.4 - i / 100) for i in range(8)] + [Point(8, "discard", 9.0, 2.33)]
-    low, high = limits(found, "min")
+    low, high = limits(found, View("min"))
     assert high < 2.5
     assert low > 2.3
-    assert columns_of(draw(found, 60, 6, "min", None).cells, "↑") == [column(8, 10, 60)]
+    assert columns_of(draw(found, 60, 6, View("min")).cells, "↑") == [columns(found, 60)[8]]
 
 
 def test_of_a_metric_that_grows_the_worse_outliers_lie_below() -> None:
     found = [Point(i, "keep", 90.0 + i, 90.0 + i) for i in range(8)] + [Point(8, "discard", 1.0, 97.0)]
-    assert limits(found, "max")[0] > 80
-    assert columns_of(draw(found, 60, 6, "max", None).cells, "↓") == [column(8, 10, 60)]
+    assert limits(found, View("max"))[0] > 80
+    assert columns_of(draw(found, 60, 6, View("max")).cells, "↓") == [columns(found, 60)[8]]
+
+
+def test_a_log_scale_shows_the_diverged_one_too() -> None:
+    found = [Point(i, "keep", 2.4 - i / 100, 2.4 - i / 100) for i in range(8)] + [Point(8, "discard", 90.0, 2.33)]
+    drawn = draw(found, 60, 6, View("min", scale="log"))
+    assert columns_of(drawn.cells, "↑") == []
+    assert drawn.cells[0][columns(found, 60)[8]][0] == "·"
+    assert float(drawn.labels[0]) > 30
+
+
+def test_by_time_a_long_experiment_takes_more_room(tmp_path: Path) -> None:
+    found = [Point(0, "keep", 1.0, 1.0, 1.0), Point(1, "keep", 0.9, 0.9, 1.5), Point(2, "keep", 0.8, 0.8, 5.5)]
+    at = columns(found, 80, "time")
+    assert at == sorted(at)
+    assert at[2] - at[1] > 3 * (at[1] - at[0])
+    assert at[3] == 79
+
+
+def test_other_quantities_come_from_the_measurements(tmp_path: Path) -> None:
+    feed = Feed(write_run(tmp_path / "run", 18))
+    feed.read()
+    memory = points(feed.state.history, "memory")
+    assert [p.value for p in memory[:3]] == [512.0, 513.0, 514.0]
+    assert [p.value for p in points(feed.state.history, "speed")] == [None] * 18
 
 
 def test_a_thousand_experiments_fit() -> None:
     found = [Point(i, "keep" if i % 50 == 0 else "discard", 1.0 - i / 5000, 1.0 - i / 5000) for i in range(1000)]
-    grid = draw(found, 70, 5, "min", 3)
+    grid = draw(found, 70, 5, View("min", selected=3))
     assert all(len(row) == 70 for row in grid.cells)
     assert columns_of(grid.cells, "●"), "keeps are not buried under discards"
-    assert len(rail(found, 70, None, None)) == 70
+    assert len(rail(found, 70, None, View("min"))) == 70
 
 
 DIFF = """\

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui import keys
+from tui import config, keys
 
 GLYPHS = (("●", "kept"), ("·", "discarded"), ("×", "crash"), ("▶", "running"), ("‖", "paused"), ("↑", "off the scale"))
 
@@ -18,9 +20,13 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS = [("escape,q,question_mark,f1,enter", "dismiss", "back")]  # noqa: RUF012
 
+    def __init__(self, remapped: Mapping[str, str]) -> None:
+        super().__init__()
+        self._remapped = remapped
+
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box") as box:
-            box.border_title, box.border_subtitle = "keys", "esc goes back"
+            box.border_title, box.border_subtitle = "keys", "↓ ↑ scroll, esc goes back"
             yield Static(self._words())
 
     def _words(self) -> Text:
@@ -28,10 +34,13 @@ class HelpScreen(ModalScreen[None]):
         for group, members in keys.groups().items():
             words.append(f"{group}\n", "bold")
             for key in members:
-                words.append(f"  {key.shown:<15}", "bold")
-                words.append(f"{key.help}\n")
+                shown = self._remapped.get(key.id, key.shown).replace(",", " ")
+                words.append(f"  {shown:<15}", "bold")
+                words.append(f"{key.help}  ")
+                words.append(f"{key.id}\n", "dim")
         words.append("Glyphs\n", "bold")
         words.append("  " + "   ".join(f"{glyph} {meaning}" for glyph, meaning in GLYPHS) + "\n")
+        words.append(f"A key can be changed by its grey name: [keys] in {config.path()}\n")
         words.append("Δ is the score minus that of the experiment it was judged by. The line is the best so far.\n")
         words.rstrip()
         return words

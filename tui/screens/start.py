@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
+
+from tui import config
+from tui.themes import THEMES, ThemedApp
 
 WORDS = """\
 There is no run here yet. Leave with q, then type one of these:
@@ -19,12 +22,16 @@ improved. You watch, pause, skip, read the diffs; or sleep.
   [b]autoresearch doctor[/b]         says what works on this machine and what is missing"""
 
 
-class StartPage(App[None]):
+class StartPage(ThemedApp[None]):
     """A page of text."""
 
     CSS_PATH = "../app.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [("q,escape,enter,ctrl+c", "quit", "leave")]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        found = config.load(set(THEMES), set())
+        super().__init__(found.theme, found.glyphs)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="page"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.widgets import Input
 
 from tui.keys import KEYS
 from tui.widgets.paint import STYLES, Part, Piece, fit, part, strip
@@ -49,6 +50,40 @@ class PaneTitle(Widget, can_focus=False):
         left, right = part(3, *pieces), part(2, (f"{self._about} " if self._about else "", "dim"))
         row = fit([left], [right], width, gap=1)
         return strip(self, [(t if t.strip() or s else "─" * len(t), s or "track") for t, s in row], width)
+
+
+class SearchBar(Input):
+    """The line in which a search is typed; the list narrows with every letter."""
+
+    DEFAULT_CSS = "SearchBar { height: 1; border: none; padding: 0 1; display: none; }"
+    BINDINGS = [("escape", "cancel", "end the search")]  # noqa: RUF012
+
+    @dataclass
+    class Ended(Message):
+        """Enter keeps what is listed; escape lists all again."""
+
+        kept: bool
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(placeholder="search words and diffs; enter keeps, esc ends", compact=True, id=id)
+
+    def open(self) -> None:
+        """Begin to type."""
+        self.display = True
+        self.focus()
+
+    def close(self) -> None:
+        """Give the keys back."""
+        self.display = False
+        self.screen.set_focus(None)
+
+    def action_cancel(self) -> None:
+        self.value = ""
+        self.post_message(self.Ended(False))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Ended(True))
 
 
 class KeyBar(Widget, can_focus=False):

@@ -11,14 +11,15 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.experiment import Experiment
-from core.history import Pending
+from core.history import History, Pending
 from tui import text
 from tui.feed import State
+from tui.listing import Filter, Listing
 from tui.standing import activity
 from tui.widgets.paint import OUTCOMES, STYLES, Piece, cell, shorten, strip
 
-_WITH_COST = 88  # columns from which memory and seconds are shown
-_WITH_REASON = 60  # columns from which the reason has a column; below, only one that says something is shown
+_WITH_COST = 62  # columns from which memory and seconds are shown
+_WITH_REASON = 88  # columns from which the reason has a column; below, only one that says something is shown
 _PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 
 
@@ -37,6 +38,8 @@ class ExperimentList(ScrollView, can_focus=False):
         super().__init__(id=id)
         self._state = State()
         self._stands_still = False
+        self.listing = Listing(History())
+        self._seen = 0  # finished experiments there were when the newest was last looked at
         self.following = True
         self.selected: int | None = None
 
@@ -44,74 +47,63 @@ class ExperimentList(ScrollView, can_focus=False):
 
     def show(self, state: State, stands_still: bool) -> None:
         """Paint another state; `stands_still` says that the pending experiment is held."""
-        before = self._count
+        before = len(self.listing)
         self._state, self._stands_still = state, stands_still
-        self.virtual_size = Size(self.size.width, self._count + 1)
+        self.listing = self.listing.after(state.history)
+        self.virtual_size = Size(self.size.width, len(self.listing) + 1)
         if self.following or self.selected is None:
-            self.select(self._number_at(0), follow=True)
-        elif added := self._count - before:
+            self.select(self.listing.number(0), follow=True)
+        elif added := len(self.listing) - before:
             self.scroll_to(y=self.scroll_offset.y + added, animate=False)  # what the user reads stays where it is
         self.refresh()
 
-    @property
-    def _pending(self) -> Pending | None:
-        h = self._state.history
-        return None if h.ended else h.pending
-
-    @property
-    def _count(self) -> int:
-        return len(self._state.history.experiments) + (self._pending is not None)
-
-    def _number_at(self, row: int) -> int | None:
-        entry = self._entry(row)
-        return entry.number if entry else None
-
-    def _entry(self, row: int) -> Experiment | Pending | None:
-        pending, experiments = self._pending, self._state.history.experiments
-        row -= pending is not None
-        if row < 0:
-            return pending
-        return experiments[-1 - row] if row < len(experiments) else None
-
-    def _row_of(self, number: int) -> int | None:
-        pending, experiments = self._pending, self._state.history.experiments
-        if pending and pending.number == number:
-            return 0
-        index = number if 0 <= number < len(experiments) and experiments[number].number == number else None
-        if index is None:
-            index = next((i for i, e in enumerate(experiments) if e.number == number), None)
-        return None if index is None else len(experiments) - 1 - index + (pending is not None)
+    def narrow(self, filter: Filter, search: str) -> None:
+        """List only experiments with this outcome whose words or diff hold these; "" and "" list all."""
+        self.listing = Listing(self._state.history, filter, search)
+        self.virtual_size = Size(self.size.width, len(self.listing) + 1)
+        if self.selected is None or self.listing.row_of(self.selected) is None:
+            self.select(self.listing.number(0))
+        else:
+            self.select(self.selected)
 
     # --- moving
 
     def select(self, number: int | None, follow: bool = False) -> None:
         """Select an experiment and bring it into view; `follow` keeps to the newest from now on."""
         self.following = follow
+        if follow:
+            self._seen = len(self._state.history.experiments)
         if number != self.selected:
             self.selected = number
             self.post_message(self.Selected(number))
-        row = None if number is None else self._row_of(number)
+        row = None if number is None else self.listing.row_of(number)
         if row is not None:
             self._reveal(row)
         self.refresh()
 
     def move(self, rows: int) -> None:
         """Select the experiment that many rows further down."""
-        at = self._row_of(self.selected) if self.selected is not None else None
-        if self._count:
-            row = min(self._count - 1, max(0, (at or 0) + rows))
-            self.select(self._number_at(row), follow=row == 0 and self._pending is not None)
+        at = self.listing.row_of(self.selected) if self.selected is not None else None
+        if len(self.listing):
+            row = min(len(self.listing) - 1, max(0, (at or 0) + rows))
+            self.select(self.listing.number(row), follow=row == 0 and self.listing.pending is not None)
 
     def newest(self) -> None:
-        self.select(self._number_at(0), follow=True)
+        self.select(self.listing.number(0), follow=True)
 
     def oldest(self) -> None:
-        self.select(self._number_at(self._count - 1))
+        self.select(self.listing.number(len(self.listing) - 1))
 
     def best(self) -> None:
         """Select the incumbent."""
         if self._state.history.incumbent is not None:
             self.select(self._state.history.incumbent)
+
+    def kept(self, direction: int) -> None:
+        """Select the kept experiment before (-1) or after (1) this one."""
+        number = self.listing.kept(self.selected, direction)
+        if number is not None:
+            self.select(number)
 
     def _reveal(self, row: int) -> None:
         top, rows = self.scroll_offset.y, max(1, self.size.height - 1)
@@ -119,12 +111,12 @@ class ExperimentList(ScrollView, can_focus=False):
             self.scroll_to(y=row if row < top else row - rows + 1, animate=False)
 
     def on_click(self, event: events.Click) -> None:
-        number = self._number_at(event.y - 1 + self.scroll_offset.y) if event.y else None
+        number = self.listing.number(event.y - 1 + self.scroll_offset.y) if event.y else None
         if number is not None:
             self.select(number)
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, self._count + 1)
+        self.virtual_size = Size(self.size.width, len(self.listing) + 1)
 
     # --- drawing
 
@@ -132,10 +124,11 @@ class ExperimentList(ScrollView, can_focus=False):
         width = self.scrollable_content_region.width
         if y == 0:
             return strip(self, self._heading(width), width)
-        entry = self._entry(y - 1 + self.scroll_offset.y)
+        entry = self.listing.entry(y - 1 + self.scroll_offset.y)
         if entry is None:
-            empty = y == 1 and not self._count
-            return strip(self, [("  no experiment yet", "dim")] if empty else (), width)
+            empty = y == 1 and not len(self.listing)
+            words = "none of them; esc shows all" if self.listing.narrowed else "no experiment yet"
+            return strip(self, [(f"  {words}", "dim")] if empty else (), width)
         chosen = "cursor" if entry.number == self.selected else ""
         pieces = self._finished(entry, width) if isinstance(entry, Experiment) else self._in_flight(entry, width)
         pieces.insert(0, ("›" if chosen else " ", "strong"))
@@ -145,7 +138,11 @@ class ExperimentList(ScrollView, can_focus=False):
         verdict = f"{'verdict':<11}" if width >= _WITH_REASON else "  "
         cost = f"{'memory':>8} {'time':>7}  " if width >= _WITH_COST else ""
         heading = f"{'#':>5}  {self._state.metric[:8]:>8} {'Δ':>8}  {verdict}{cost}description"
-        mark = "" if self.following else "▲ . live "
+        new = len(self._state.history.experiments) - self._seen
+        listing = self.listing
+        narrowed = " ".join(filter(None, (listing.filter, f"“{listing.search}”" if listing.search else "")))
+        mark = f"{len(listing)} {narrowed} " if narrowed else ""
+        mark += "" if self.following else f"▲ {new} new . live " if new > 0 else "▲ . live "
         return [(cell(heading, width - len(mark)), "gutter"), (mark, "pausing")]
 
     def _finished(self, e: Experiment, width: int) -> list[Piece]:

@@ -1,6 +1,6 @@
 """From pieces of text to lines on the screen: what the Line-API widgets share.
 
-A piece is a text and the name of a style in app.tcss; "" is the widget's own.
+A piece is a text and the name of a style in app.tcss, or several with spaces between; "" is the widget's own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
+from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -17,7 +18,8 @@ Piece = tuple[str, str]
 
 STYLES = {
     "kept", "discarded", "crashed", "live", "dim", "strong", "accent", "trouble", "pausing", "cursor", "track",
-    "added", "removed", "plus", "minus", "hunk", "gutter", "keyword", "string", "comment", "number",
+    "added", "removed", "added-word", "removed-word", "plus", "minus", "hunk", "gutter",
+    "keyword", "string", "comment", "number",
 }  # fmt: skip
 OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
 
@@ -73,13 +75,31 @@ def shorten(pieces: Sequence[Piece], width: int) -> list[Piece]:
     return [*first, (last if cell_len(last) <= space else cell(last, max(0, space)), style)]
 
 
+def crop(pieces: Iterable[Piece], start: int, width: int) -> list[Piece]:
+    """The pieces from cell `start` on, in exactly `width` cells; what goes on beyond them is marked."""
+    found: list[Piece] = []
+    at = 0
+    for words, style in pieces:
+        length = cell_len(words)
+        a, b = max(0, start - at), min(length, start + width - at)
+        if a < b:
+            found.append((Strip([Segment(words)]).crop(a, b).text, style))
+        at += length
+    room = width - sum(cell_len(words) for words, _ in found)
+    if at > start + width and found:
+        words, style = found.pop()
+        return [*found, (set_cell_size(words, max(0, cell_len(words) + room - 1)), style), ("…", "track")]
+    return [*found, (" " * max(0, room), "")]
+
+
 def strip(widget: Widget, pieces: Iterable[Piece], width: int, row_style: str = "") -> Strip:
     """The pieces as one line of a widget, exactly `width` cells."""
-    own = widget.rich_style
-    if row_style:
-        own += widget.get_component_rich_style(row_style, partial=True)
-    segments = [
-        Segment(text, own + widget.get_component_rich_style(style, partial=True) if style else own)
-        for text, style in pieces
-    ]
+
+    def sum_of(under: Style, names: str) -> Style:
+        for name in names.split():
+            under += widget.get_component_rich_style(name, partial=True)
+        return under
+
+    own = sum_of(widget.rich_style, row_style)
+    segments = [Segment(text, sum_of(own, style)) for text, style in pieces]
     return Strip(segments).adjust_cell_length(width, own)

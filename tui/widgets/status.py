@@ -18,11 +18,14 @@ _BAR, _SPARK = 24, 12
 _ROOMY = 100  # columns from which everything about the run stands in the first row
 
 
+Stage = Literal["pending", "done", "failed", "away"]
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What became of the last command."""
+    """What became of the last command, or what happened while nobody looked (`away`: it stays until a key comes)."""
 
-    stage: Literal["pending", "done", "failed"]
+    stage: Stage
     words: str
 
 
@@ -118,7 +121,7 @@ def _trial(state: State, width: int) -> list[Part]:
         part(3, (text.memory(mb) if mb is not None else "", "")),
     ]
     if live.mfu is not None:
-        parts.append(part(2, (f"{live.mfu:.1f} % MFU", "")))
+        parts.append(part(2, (f"{100 * live.mfu:.1f} % MFU", "")))
     return parts
 
 

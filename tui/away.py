@@ -1,0 +1,74 @@
+"""What happened while nobody looked: the last look is remembered in the user's state folder, a line a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import platformdirs
+
+from core.history import History
+from tui import text
+from tui.feed import find
+
+_RUNS_REMEMBERED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """When a run was last looked at (Unix seconds), how many experiments were finished, which was the best."""
+
+    at: float
+    experiments: int
+    best: int | None
+
+
+def _path() -> Path:
+    return Path(platformdirs.user_state_dir("autoresearch")) / "looks.json"
+
+
+def last_look(run_folder: Path) -> Look | None:
+    """The last look at this run; None if there was none, or nothing readable is left of it."""
+    try:
+        found = json.loads(_path().read_text(encoding="utf-8"))[str(run_folder)]
+        return Look(float(found["at"]), int(found["experiments"]), found["best"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def remember(run_folder: Path, history: History, now: float) -> None:
+    """Remember this look. A state folder that cannot be written costs the summary, nothing else."""
+    path = _path()
+    try:
+        looks = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        looks = {}
+    looks = looks if isinstance(looks, dict) else {}
+    looks.pop(str(run_folder), None)
+    looks = dict(list(looks.items())[-_RUNS_REMEMBERED:])
+    looks[str(run_folder)] = asdict(Look(now, len(history.experiments), history.incumbent))
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        part.write_text(json.dumps(looks), encoding="utf-8")
+        part.replace(path)
+
+
+def while_away(history: History, look: Look | None, now: float) -> str:
+    """One sentence about what has been finished since; empty where nothing was, or nobody had looked before."""
+    if look is None or not 0 <= look.experiments < len(history.experiments):
+        return ""
+    new = history.experiments[look.experiments :]
+    kept = sum(e.verdict.outcome == "keep" for e in new)
+    crashed = sum(e.verdict.outcome == "crash" for e in new)
+    told = f"while you were away ({text.seconds(now - look.at)}): {len(new)} experiment{'s' * (len(new) != 1)}"
+    told += f", {kept} kept, {crashed} crashed"
+    was, best = (find(history, n) if n is not None else None for n in (look.best, history.incumbent))
+    if best and best.measurement and was and was.measurement and best.number != was.number:
+        return (
+            told + f"; best {text.score(was.measurement.value)} → {text.score(best.measurement.value)} (#{best.number})"
+        )
+    return told + "; the best is as it was"

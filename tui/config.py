@@ -1,0 +1,63 @@
+"""The user's own wishes: `config.toml` in the user's config folder (`autoresearch doctor` names it).
+
+[cockpit]
+theme = "day"            # night, day, ansi
+bell = true              # ring on a new best and on trouble
+
+[keys]                   # ids as the help shows them; several keys with commas between
+pause = "p,f5"
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from tui.glyphs import LEVELS, Glyphs, level
+
+THEME = "night"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`trouble`: what in the file was passed over, in words for the user; empty if nothing was."""
+
+    theme: str = THEME
+    glyphs: Glyphs = "braille"
+    bell: bool = True
+    keys: Mapping[str, str] = field(default_factory=dict)
+    trouble: str = ""
+
+
+def path() -> Path:
+    """Where the file is looked for."""
+    return Path(platformdirs.user_config_dir("autoresearch")) / "config.toml"
+
+
+def load(themes: set[str], key_ids: set[str]) -> Config:
+    """What the file says; what it says wrongly is passed over and told."""
+    own = level(os.environ)
+    try:
+        said = tomllib.loads(path().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Config(glyphs=own)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return Config(glyphs=own, trouble=f"{path()}: cannot be read ({error}); the defaults hold")
+    wrong = [name for name in said if name not in ("cockpit", "keys")]
+    cockpit, keys = (part if isinstance(part := said.get(name, {}), dict) else {} for name in ("cockpit", "keys"))
+    theme, glyphs, bell = cockpit.get("theme", THEME), cockpit.get("glyphs", own), cockpit.get("bell", True)
+    wrong += [f"cockpit.{name}" for name in cockpit if name not in ("theme", "glyphs", "bell")]
+    if theme not in themes:
+        wrong, theme = [*wrong, f"theme = {theme!r} (there are {', '.join(sorted(themes))})"], THEME
+    if glyphs not in LEVELS:
+        wrong, glyphs = [*wrong, f"glyphs = {glyphs!r} (there are {', '.join(LEVELS)})"], own
+    if not isinstance(bell, bool):
+        wrong, bell = [*wrong, "bell (true or false)"], True
+    good = {k: v for k, v in keys.items() if k in key_ids and isinstance(v, str) and v}
+    wrong += [f"keys.{name}" for name in keys if name not in good]
+    return Config(theme, glyphs, bell, good, f"{path()}: passed over {', '.join(wrong)}" if wrong else "")

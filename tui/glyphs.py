@@ -1,0 +1,66 @@
+"""Glyphs for terminals that have fewer of them: every line of the screen passes through here before it is written.
+
+braille   everything; what a modern terminal draws
+block     the Linux console: its font has half blocks and boxes, no braille
+ascii     a locale that is not UTF-8
+"""
+
+from __future__ import annotations
+
+import locale
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal
+
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+Glyphs = Literal["braille", "block", "ascii"]
+LEVELS: tuple[Glyphs, ...] = ("braille", "block", "ascii")
+_UPPER, _LOWER = 0x01 | 0x02 | 0x08 | 0x10, 0x04 | 0x20 | 0x40 | 0x80  # the dots of a braille cell's halves
+_BLOCKS = {True: {True: "█", False: "▀"}, False: {True: "▄", False: " "}}
+_PLAIN = {
+    "●": "*", "·": ".", "×": "x", "▶": ">", "‖": "=", "›": ">", "▸": ">", "↑": "^", "↓": "v", "▲": "^", "▼": "v",
+    "→": ">", "←": "<", "−": "-", "–": "-", "—": "-", "…": "~", "Δ": "d", "“": '"', "”": '"', "§": "S", "≤": "<",
+    "│": "|", "┃": "|", "║": "|", "├": "|", "┤": "|", "─": "-", "━": "=", "═": "=", "└": "`", "╰": "`", "┌": ".",
+    "╭": ".", "┐": ".", "╮": ".", "┘": "'", "╯": "'", "┼": "+", "█": "#", "▀": "-", "▄": "_", "▁": "_", "▂": "_",
+    "▃": "_", "▅": "=", "▆": "=", "▇": "#", "▏": "|", "▕": "|", "▎": "|", "▊": "|", "▌": "|", "▐": "|", "▔": "-",
+}  # fmt: skip
+
+
+def level(environment: Mapping[str, str]) -> Glyphs:
+    """What this terminal draws, as far as its name and the locale tell."""
+    if "utf" not in locale.getpreferredencoding(False).lower():
+        return "ascii"
+    return "block" if environment.get("TERM") == "linux" else "braille"
+
+
+class FewerGlyphs(LineFilter):
+    """Draws each line with the glyphs there are. Characters keep their width."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(enabled=glyphs != "braille")
+        self._ascii = glyphs == "ascii"
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        write = _in_ascii if self._ascii else _in_blocks
+        return [s if s.text.isascii() else Segment(write(s.text), s.style, s.control) for s in segments]
+
+
+@lru_cache(maxsize=4096)
+def _in_blocks(text: str) -> str:
+    return "".join(map(_block, text))
+
+
+def _block(char: str) -> str:
+    bits = ord(char) - 0x2800
+    return _BLOCKS[bool(bits & _UPPER)][bool(bits & _LOWER)] if 0 <= bits < 256 else char
+
+
+@lru_cache(maxsize=4096)
+def _in_ascii(text: str) -> str:
+    from rich.cells import cell_len
+
+    blocks = _in_blocks(text)
+    return "".join(c if c.isascii() else _PLAIN.get(c, "?" * cell_len(c)) for c in blocks)

@@ -1,0 +1,69 @@
+"""Which experiments are listed, and in which row: all of them or what a filter and a search leave. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from core.experiment import Experiment
+from core.history import History, Pending
+
+Filter = Literal["", "kept", "discarded", "crashed"]
+FILTERS: tuple[Filter, ...] = ("", "kept", "discarded", "crashed")
+_OUTCOMES = {"kept": "keep", "discarded": "discard", "crashed": "crash"}
+
+
+class Listing:
+    """Rows from the newest down; the experiment in flight is the first, unless the list is narrowed."""
+
+    def __init__(self, history: History, filter: Filter = "", search: str = "") -> None:
+        self.history, self.filter, self.search = history, filter, search
+        self.narrowed = bool(filter or search)
+        self.pending: Pending | None = None if history.ended or self.narrowed else history.pending
+        self.finished: Sequence[Experiment] = history.experiments
+        if self.narrowed:
+            self.finished = [e for e in history.experiments if self._wanted(e)]
+
+    def _wanted(self, e: Experiment) -> bool:
+        if self.filter and e.verdict.outcome != _OUTCOMES[self.filter]:
+            return False
+        words = f"#{e.number} {e.verdict.reason} {e.description} {e.hypothesis} {e.diff}".casefold()
+        return self.search.casefold() in words
+
+    def after(self, history: History) -> Listing:
+        """The listing of a later history; finished experiments are not looked at again where none has come."""
+        if self.narrowed and history.experiments is self.history.experiments:
+            return self
+        return Listing(history, self.filter, self.search)
+
+    def __len__(self) -> int:
+        return len(self.finished) + (self.pending is not None)
+
+    def entry(self, row: int) -> Experiment | Pending | None:
+        """What stands in a row; None beyond the last."""
+        row -= self.pending is not None
+        if row < 0:
+            return self.pending
+        return self.finished[-1 - row] if row < len(self.finished) else None
+
+    def number(self, row: int) -> int | None:
+        """The number of the experiment in a row."""
+        entry = self.entry(row)
+        return entry.number if entry else None
+
+    def row_of(self, number: int) -> int | None:
+        """The row of an experiment; None if it is not listed."""
+        if self.pending and self.pending.number == number:
+            return 0
+        rows = self.finished
+        index = number if 0 <= number < len(rows) and rows[number].number == number else None
+        if index is None:
+            index = next((i for i, e in enumerate(rows) if e.number == number), None)
+        return None if index is None else len(rows) - 1 - index + (self.pending is not None)
+
+    def kept(self, number: int | None, direction: int) -> int | None:
+        """The kept experiment before (-1) or after (1) this one."""
+        at = number if number is not None else -1
+        kept = [e.number for e in self.finished if e.verdict.outcome == "keep"]
+        found = [n for n in kept if (n > at if direction > 0 else n < at)]
+        return (found[0] if direction > 0 else found[-1]) if found else None

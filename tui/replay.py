@@ -1,0 +1,70 @@
+"""A recorded run shown as it happened, faster: the same feed, over files whose lines come when their time has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tui.feed import Feed
+from tui.tail import Lines, as_float, parse
+
+_LONGEST_GAP_SECONDS = 120.0  # between two events: what lasted longer (a night's pause) is cut down to this
+
+
+class Replay(Feed):
+    """`speed` times as fast as it was. Its clock gives the Unix seconds of then."""
+
+    def __init__(self, run_folder: Path, speed: float, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(run_folder, alive=lambda _: not self._journal.finished)
+        self._speed, self._now, self._started = speed, now, now()
+        self._journal: _Revealed = _Revealed(run_folder / "journal.jsonl", self._shown_seconds, "time")
+        self._begun: dict[Path, float] = {}
+
+    def clock(self) -> float:
+        """Unix seconds of the recorded run."""
+        return self._journal.at(self._shown_seconds())
+
+    def _shown_seconds(self) -> float:
+        return (self._now() - self._started) * self._speed
+
+    def _telemetry_of(self, path: Path) -> Lines:
+        begun = self._begun.setdefault(path, self._shown_seconds())
+        return _Revealed(path, lambda: self._shown_seconds() - begun, "seconds")
+
+
+class _Revealed(Lines):
+    """Lines that come when the time in them has come; the first at once, long gaps cut."""
+
+    def __init__(self, path: Path, seconds: Callable[[], float], field: str) -> None:
+        super().__init__(path)
+        self._seconds = seconds
+        self._recorded: list[tuple[float, float, bytes]] = []  # when it is due, its own time, the line
+        whole = Lines(path)
+        due, last = 0.0, None
+        while lines := whole.read():
+            for line in lines:
+                own = as_float((parse(line) or {}).get(field))
+                if own is None:
+                    continue
+                due += min(max(0.0, own - (own if last is None else last)), _LONGEST_GAP_SECONDS)
+                last = own
+                self._recorded.append((due, own, line))
+        self._next = 0
+
+    @property
+    def finished(self) -> bool:
+        return self._next == len(self._recorded)
+
+    def read(self) -> list[bytes]:
+        now, first = self._seconds(), self._next
+        while self._next < len(self._recorded) and self._recorded[self._next][0] <= now:
+            self._next += 1
+        return [line for _, _, line in self._recorded[first : self._next]]
+
+    def at(self, seconds: float) -> float:
+        """The recorded time when so much is shown."""
+        if not self._recorded:
+            return seconds
+        due, own, _ = self._recorded[max(0, self._next - 1)]
+        return own + min(max(0.0, seconds - due), _LONGEST_GAP_SECONDS)

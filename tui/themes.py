@@ -1,0 +1,72 @@
+"""The cockpit's colours: by night, by day, and the terminal's own sixteen.
+
+Kept is a teal (or blue) and crashed a vermilion, which differ for every eye; glyphs say the same without colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from textual.app import App
+from textual.filter import LineFilter
+from textual.theme import Theme
+
+from tui.glyphs import FewerGlyphs, Glyphs
+
+Result = TypeVar("Result")
+
+_NAMES = (
+    "ground", "panel-ground", "words", "strong", "faint", "comment", "gutter", "grip", "track", "cursor", "kept",
+    "crashed", "live", "held", "added", "removed", "added-word", "removed-word", "hunk", "keyword", "string",
+)  # fmt: skip
+_NIGHT = """
+    #0e1318 #18202a #cfd6de #ffffff #8793a1 #7f8c98 #66727f #5b6b7b #3a4653 #23405c #35c9a5
+    #f27c5e #6db3f2 #f2bc57 #0f3d30 #4a1f24 #1a6a50 #8a2f35 #18222d #c6a0f6 #a6d189
+"""
+_DAY = """
+    #fbfbf9 #eceef0 #2b3238 #000000 #5d6873 #6b7680 #8a949e #9aa4ad #c3cad1 #cfe3f7 #00755c
+    #b3391b #0b62ad #8f5a00 #d8f0e6 #fbe0d9 #9fdcc4 #f3b3a3 #e6edf4 #6b3fa0 #3f6b1f
+"""
+_ANSI = """
+    ansi_default ansi_default ansi_default ansi_default ansi_bright_black ansi_bright_black ansi_bright_black
+    ansi_bright_black ansi_bright_black ansi_blue ansi_cyan ansi_red ansi_bright_blue ansi_yellow ansi_default
+    ansi_default ansi_green ansi_red ansi_default ansi_magenta ansi_green
+"""
+
+
+def _theme(name: str, colours: str, dark: bool) -> Theme:
+    own = dict(zip(_NAMES, colours.split(), strict=True))
+    return Theme(
+        name=name,
+        primary=own["live"],
+        background=own["ground"],
+        surface=own["panel-ground"],
+        foreground=own["words"],
+        dark=dark,
+        variables=own,
+    )
+
+
+THEMES = {t.name: t for t in (_theme("night", _NIGHT, True), _theme("day", _DAY, False), _theme("ansi", _ANSI, True))}
+DEFAULTS = THEMES["night"].variables
+
+
+class ThemedApp(App[Result], Generic[Result]):
+    """An app in these colours; the stylesheet knows them by name."""
+
+    CSS_PATH = "app.tcss"
+
+    def __init__(self, theme: str, glyphs: Glyphs) -> None:
+        super().__init__()
+        self._fewer_glyphs = FewerGlyphs(glyphs)
+        for known in THEMES.values():
+            self.register_theme(known)
+        self.theme = theme
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, self._fewer_glyphs] if self._fewer_glyphs.enabled else filters
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return DEFAULTS

@@ -1,0 +1,153 @@
+"""The pane of diffs: of one experiment against its parent, the baseline or the best, or of the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from core.experiment import Experiment
+from core.history import History, Pending
+from tui import text
+from tui.diffs import CONTEXT, DiffLine, compare, diff_lines
+from tui.feed import State, find
+from tui.sources import Sources
+from tui.widgets.diff import DiffView, about
+
+Against = Literal["parent", "baseline", "best"]
+AGAINST: tuple[Against, ...] = ("parent", "baseline", "best")
+CONTEXTS = (0, 1, CONTEXT, 8, 20, 10_000)
+_NOTE_WIDTH = 100
+
+
+class DiffPane(Vertical):
+    """Holds what the user chose to compare; the view below it draws. Comparing reads the journal, so in a thread."""
+
+    def __init__(self, run_folder: Path, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.view = DiffView(id="diff")
+        self.against: Against = "parent"
+        self.whole_run = False
+        self.trouble = ""
+        self._around = CONTEXT
+        self._sources = Sources(run_folder)
+        self._state = State()
+        self._entry: Experiment | Pending | None = None
+        self._compared: tuple[object, str] = (None, "")  # what was asked, and the diff
+        self._of_run: list[DiffLine] = []
+        self._of_run_key: object = None
+
+    def compose(self) -> ComposeResult:
+        yield self.view
+
+    # --- what it shows
+
+    def show(self, state: State, entry: Experiment | Pending | None) -> None:
+        """Show this experiment of this state, in the way that was chosen."""
+        self._state, self._entry = state, entry
+        if self.whole_run:
+            self._show_run()
+            return
+        question = self._question()
+        if entry is None or question is None:
+            self.view.show(entry, state.history.run)
+        elif self._compared[0] == question:
+            self.view.show(entry, state.history.run, self._compared[1])
+        else:
+            self._compare(question, state.history, entry.number, self._other(state.history, entry))
+
+    @property
+    def summary(self) -> str:
+        """What stands in the title: files, lines, and what it is compared with."""
+        if self.whole_run:
+            return f"whole run, {len(self._state.history.experiments)} experiments"
+        if self._entry is None:
+            return ""
+        against = "" if self.against == "parent" else f"against the {self.against}"
+        layout = "side by side" if self.view.splits else ""
+        parts = (f"#{self._entry.number} {self.view.summary}".strip(), against, self.trouble, layout)
+        return " · ".join(part for part in parts if part)
+
+    def _other(self, history: History, entry: Experiment | Pending) -> int | None:
+        """The experiment that it is compared with."""
+        if self.against == "baseline":
+            return 0
+        if self.against == "best":
+            return history.incumbent
+        if isinstance(entry, Experiment):
+            return entry.incumbent
+        return entry.proposed.incumbent if entry.proposed else None
+
+    def _question(self) -> tuple[object, ...] | None:
+        """What has to be compared anew; None where the journal's own diff will do."""
+        if self._entry is None or (self.against == "parent" and self._around == CONTEXT):
+            return None
+        committed = isinstance(self._entry, Experiment) or self._entry.committed is not None
+        other = self._other(self._state.history, self._entry)
+        return (self._entry.number, other, self._around) if committed and other is not None else None
+
+    @work(exclusive=True, thread=True)
+    def _compare(self, question: tuple[object, ...], history: History, number: int, other: int | None) -> None:
+        try:
+            old = self._sources.of(history, other or 0)
+            diff, trouble = compare(old, self._sources.of(history, number), self._around), ""
+        except (LookupError, ValueError, OSError) as error:
+            entry = find(history, number)
+            diff, trouble = entry.diff if entry else "", text.one_line(f"cannot be compared: {error}")
+        self.app.call_from_thread(self._take, question, diff, trouble)
+
+    def _take(self, question: tuple[object, ...], diff: str, trouble: str) -> None:
+        self._compared, self.trouble = (question, diff), trouble
+        if question == self._question() and not self.whole_run:
+            self.show(self._state, self._entry)
+            self.post_message(self.view.Changed())
+
+    def _show_run(self) -> None:
+        experiments = self._state.history.experiments
+        if self._of_run_key is not experiments:
+            self._of_run_key, self._of_run = experiments, list(whole_run(experiments))
+        self.view.show_lines(self._of_run, "run")
+
+    # --- what the keys ask for
+
+    def turn(self, what: Literal["split", "wrap", "against", "whole", "more", "less"]) -> None:
+        """Change one way of showing, and show it so."""
+        view = self.view
+        if what == "split":
+            view.set_layout(not view.splits, view.wrap)
+        elif what == "wrap":
+            view.set_layout(view.split, not view.wrap)
+        elif what == "against":
+            self.against = AGAINST[(AGAINST.index(self.against) + 1) % len(AGAINST)]
+        elif what == "whole":
+            self.whole_run = not self.whole_run
+        else:
+            at = CONTEXTS.index(self._around) + (1 if what == "more" else -1)
+            self._around = CONTEXTS[min(len(CONTEXTS) - 1, max(0, at))]
+        self.trouble = ""
+        self.show(self._state, self._entry)
+
+    def plain(self) -> str:
+        """What is shown, as text: for the clipboard and the pager."""
+        if self.whole_run:
+            return "\n".join(
+                f"experiment {e.number}: {e.description}\n{e.diff}" for e in self._state.history.experiments
+            )
+        if self._question() is not None and self._compared[0] == self._question():
+            return self._compared[1]
+        if isinstance(self._entry, Experiment):
+            return self._entry.diff
+        return self._entry.committed.diff if self._entry and self._entry.committed else ""
+
+
+def whole_run(experiments: tuple[Experiment, ...]) -> Iterator[DiffLine]:
+    """The diffs of all experiments, the newest first, each under its words."""
+    for experiment in reversed(experiments):
+        yield DiffLine("@", None, f"experiment {experiment.number}")
+        yield from about(experiment, _NOTE_WIDTH, brief=False)
+        yield from (line for line in diff_lines(experiment.diff) if line.kind != "@" or line.text.startswith("@@"))
+        yield DiffLine("", None, "")
