@@ -154,7 +154,8 @@ def trained(device: Device, profile: Profile, scratch: Path, seconds: float) -> 
     """The figures of the untouched artifact as a run sees it, and the run folder, which has its checkpoint."""
     workspace = scratch / "workspace"
     command = str(Path(sys.executable).parent / "autoresearch")
-    subprocess.run([command, "init", str(workspace), "--profile", profile.name], check=True, stdout=subprocess.DEVNULL)
+    words = ["init", str(workspace), "--profile", profile.name, "--dataset", "stdlib"]
+    subprocess.run([command, *words], check=True, stdout=subprocess.DEVNULL)
     print(f"\nthe baseline, {seconds:g} s of training", flush=True)
     options = Options(str(workspace), backend="cuda", device=device.name, train_seconds=seconds, experiments=0)
     folder = launch(options, lambda line: print(f"  {line}", flush=True))

@@ -18,6 +18,13 @@ from core.log import plain
 
 _WHY = "an experiment is training"
 _PATIENCE_SECONDS = 2.0
+_PASSED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "XDG_RUNTIME_DIR",
+    "LANG",
+)  # for the session's bus; keys are none of its business
 
 
 def program() -> str | None:
@@ -69,6 +76,7 @@ class Awake:
                 stdout=subprocess.DEVNULL,
                 stderr=self._complaints,
                 start_new_session=True,
+                env={k: v for k, v in os.environ.items() if k in _PASSED or k.startswith("DBUS_")},
             )
         except OSError as error:
             self._give_up(f"{found} cannot be started: {error.strerror}")

@@ -21,7 +21,7 @@ from core.events import EngineStarted, RunStarted
 from core.history import History, fold
 from core.journal import Journal, read, replace_durably, results_tsv
 from core.launch import BACKENDS, RUNS, Options, find_run
-from core.prepare import prepare
+from core.prepare import prepare, ready_device
 from core.run import Run, file_digest
 from core.task import Task, check_files, parse, with_budget
 from core.task import read as read_task
@@ -52,6 +52,7 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     agent = agents.get(options.agent, options.seed)
     prepared = prepare(task, workspace.root / folder, options.device, None, progress)
     _lock_device(prepared, workspace.root / RUNS / tag)
+    ready_device(prepared, workspace.root / folder, progress)
     notes = [*prepared.get("notes", ())]
     if changed:
         notes.append(f"not committed, so not in the baseline: your edits of {', '.join(changed)}")
@@ -100,6 +101,7 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     agent = agents.get(started.agent, started.seed)
     prepared = prepare(task, workspace.root / started.task_folder, started.device, started.fingerprint, progress)
     _lock_device(prepared, run_folder)
+    ready_device(prepared, workspace.root / started.task_folder, progress)
     workspace.remove_stale_locks(started.tag)
     progress(f"resuming {started.tag} at experiment {history.next_number}")
     journal = Journal(run_folder / "journal.jsonl")

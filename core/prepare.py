@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,25 +50,7 @@ def prepare(
         }
         trial_file = Path(scratch) / "trial.json"
         tell(trial_file, told)
-        process = sandbox.spawn(
-            task.command("prepare", folder), cwd=folder, env=_environment(trial_file), output=subprocess.PIPE
-        )
-        last = ""
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if text := plain(line.decode("utf-8", "replace")).strip():
-                    if last:
-                        progress(last)
-                    last = text
-            code = process.wait()
-            if last and code != BAD_INPUT:
-                progress(last)
-        finally:
-            sandbox.kill_tree(process)
-            process.wait()
-            if process.stdout:
-                process.stdout.close()
+        code, last = _listen(task.command("prepare", folder), folder, _environment(trial_file), progress)
         if code == BAD_INPUT:
             raise UsageError(last)
         try:
@@ -81,6 +63,45 @@ def prepare(
         mend = "start a new run: autoresearch run"
         raise UsageError(f"the data or the tokenizer is not what this run began with; scores would not compare; {mend}")
     return prepared
+
+
+def ready_device(prepared: Mapping[str, Any], folder: Path, progress: Callable[[str], None]) -> None:
+    """What prepare's answer wants done once the device is ours: nothing, a refusal, or a command that gets it ready.
+
+    Raises UsageError for a refusal. The command's failure is only said.
+    """
+    if prepared.get("refuse"):
+        raise UsageError(str(prepared["refuse"]))
+    if argv := prepared.get("warm"):
+        with tempfile.TemporaryDirectory(prefix="autoresearch-") as scratch:
+            code, last = _listen(argv, folder, sandbox.environment(Path(scratch) / "warm.json"), progress)
+        if code:
+            progress(f"getting the device ready failed ({last or f'exit status {code}'}); trials do without")
+
+
+def _listen(
+    argv: Sequence[str], folder: Path, env: Mapping[str, str], progress: Callable[[str], None]
+) -> tuple[int, str]:
+    """Run a command, pass its lines on as they come. Returns its exit status and its last line, which is kept back
+    where the status says that it is a message for the user."""
+    process = sandbox.spawn(argv, cwd=folder, env=env, output=subprocess.PIPE)
+    last = ""
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if text := plain(line.decode("utf-8", "replace")).strip():
+                if last:
+                    progress(last)
+                last = text
+        code = process.wait()
+        if last and code != BAD_INPUT:
+            progress(last)
+    finally:
+        sandbox.kill_tree(process)
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+    return code, last
 
 
 def _environment(trial_file: Path) -> dict[str, str]:

@@ -47,6 +47,8 @@ def bench(
     own = prepared.get("device_lock", device) if device == run.device else device
     held = lock_device(device, str(own), str(pick.folder))
     try:
+        if device == run.device and prepared.get("refuse"):
+            raise UsageError(str(prepared["refuse"]))
         with tempfile.TemporaryDirectory(prefix="autoresearch-") as scratch:
             folder = Path(scratch)
             copy = folder / "checkpoint.safetensors"

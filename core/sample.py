@@ -59,12 +59,13 @@ class _Child:
 
     def __init__(self, argv: list[str], place: Bench, wish: Wish) -> None:
         self._channel, self._log, self._folder = Channel(), place.folder / "log", place.folder
+        self._most = wish.tokens + 1  # pieces: one a token at most, and what was held back of a character
         theirs = self._channel.theirs.fileno()
         told = {
             **place.told,
             "role": "sample",
             "seed": wish.seed,
-            "prepared": dict(place.prepared),
+            "prepared": {"tokenizer": place.prepared["tokenizer"]},
             "sample": {"text": wish.text, "tokens": wish.tokens, "temperature": wish.temperature},
             "control": theirs,
         }
@@ -77,11 +78,14 @@ class _Child:
             )
 
     def pieces(self) -> Generator[str, None, str]:
-        while not self._channel.closed:
+        came = 0
+        while not self._channel.closed and came <= self._most:
             select.select([self._channel.socket], [], [], _POLL_SECONDS)
             try:
                 for message in self._channel.messages():
                     match message.get("type"):
+                        case "text" if (came := came + 1) > self._most:
+                            raise RunFailed("the model says more than it was asked for; its artifact is not honest")
                         case "text":
                             yield plain(str(message.get("text")).replace("\r", ""))
                         case "done":

@@ -23,9 +23,9 @@ VARIABLE = "AUTORESEARCH_TRIAL"
 
 # What a child needs to find programs, devices and fonts of numbers; keys and tokens are never on such a list.
 _PASSED = (
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH",
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH",
 )  # fmt: skip
-_PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "GOMP_", "MKL_", "XDG_")
+_PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "GOMP_", "MKL_", "PYTORCH_", "XDG_")
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -35,9 +35,19 @@ def environment(trial_file: Path) -> dict[str, str]:
     # OpenMP's threads spin while they wait: wherever another program wants a core, single steps took ten times longer.
     # 3,000 turns cost nothing on quiet cores; OMP_WAIT_POLICY=PASSIVE, no turns at all, costs 40 % there.
     calm = {"GOMP_SPINCOUNT": "3000"}
-    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as nvidia-smi counts: CUDA itself puts the fastest first
+    gpu = {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as nvidia-smi counts: CUDA itself puts the fastest first
+        "PYTORCH_ALLOC_CONF": "expandable_segments:True",  # less is lost to fragments; read when CUDA starts
+    }
     kept = {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith(_PASSED_PREFIXES)}
-    return {**calm, **order, **kept, VARIABLE: str(trial_file), "PYTHONUNBUFFERED": "1"}
+    own = temporary(trial_file)  # what a child leaves in a place for all could be read, and run, by the next
+    own.mkdir(parents=True, exist_ok=True)
+    return {**calm, **gpu, **kept, VARIABLE: str(trial_file), "TMPDIR": str(own), "PYTHONUNBUFFERED": "1"}
+
+
+def temporary(trial_file: Path) -> Path:
+    """The folder for temporary files of the child that is told by this file."""
+    return trial_file.with_suffix(".tmp")
 
 
 def spawn(

@@ -101,6 +101,8 @@ class Place:
                     shutil.rmtree(stranger)
             elif stranger != self._waits_by or stranger.is_symlink():
                 stranger.unlink()
+        if self._standby:  # who waits here knows already where its temporary files go
+            sandbox.temporary(self._waits_by).mkdir()
 
     def start(self, argv: Sequence[str], cwd: Path, told: Mapping[str, Any]) -> Born:
         """The trial's process: the standby, told which trial it is, or a plain start. Raises OSError."""

@@ -19,7 +19,7 @@ VERBS = {
     "scaffold": "write a task folder",
     "standby": "import ahead, become a trial (started by a run)",
     "tune": "find the fastest DEVICE_BATCH_SIZE",
-    "warm": "compile ahead for an NVIDIA device (started by prepare)",
+    "warm": "compile ahead for an NVIDIA device (started by a run)",
     "serve": "answer token rows (started by evaluate)",
     "evaluate": "score a checkpoint (started by a run)",
     "sample": "continue a text (started by best --sample)",
@@ -45,8 +45,7 @@ def main() -> None:
             from backends.cuda import devices, warm
             from backends.reference import prepare
 
-            prepare.main("cuda", devices.find)
-            warm.after_prepare()
+            prepare.main("cuda", devices.find, warm.command)
         case "data":
             from backends.cuda import devices
             from backends.reference import data

@@ -1,10 +1,12 @@
-"""What torch.compile has made, kept for later trials, where no trial can put anything.
+"""What torch.compile has made, kept for later trials, where no trial has business to write.
 
 Compiling takes a trial from half a minute to minutes; with its results on disk, seconds. But these results are code,
 and whoever can write them decides what later trials run. So there are two kinds of folder:
 
     kept      <cache folder>/compiled/<key>: written by the `warm` verb alone (warm.py), from the packaged train.py
     private   a copy of it in a trial's own folder, which goes when the trial does; whatever it compiles lands there
+
+Until trials are sandboxed, nothing but manners keeps one from writing to the kept folder too.
 
 About three quarters of edits change only numbers that are tensors here, and find everything in their copy.
 """
@@ -22,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-import torch
 
 PRIVATE = ".compiled"  # below the folder that a trial runs in
 _PACKAGES = ("torch", "triton", "flash-attn-4")
@@ -39,15 +40,25 @@ def use_private_cache(folder: Path, device: str, settings: Mapping[str, Any]) ->
     shutil.rmtree(private, ignore_errors=True)
     there = kept.is_dir()
     if there:
-        shutil.copytree(kept, private)
+        try:
+            shutil.copytree(kept, private)
+        except OSError:  # another engine has just forgotten it: this trial compiles for itself
+            shutil.rmtree(private, ignore_errors=True)
+            there = False
     compile_into(private)
     return there
 
 
 def kept_folder(device: str, settings: Mapping[str, Any]) -> Path:
     """Where the results for this device and these sizes (sequence_length, vocab_size, profile) are kept."""
+    import torch  # not for those who know the card's name: they have no seconds for it
+
     on = torch.device(device)
-    card = torch.cuda.get_device_name(on) if on.type == "cuda" else platform.machine()
+    return kept_for(torch.cuda.get_device_name(on) if on.type == "cuda" else platform.machine(), settings)
+
+
+def kept_for(card: str, settings: Mapping[str, Any]) -> Path:
+    """The same, for a card by its name as the driver gives it."""
     sizes = [settings.get(key) for key in ("sequence_length", "vocab_size", "profile")]
     key = json.dumps([card, sizes, platform.python_version(), [_version(name) for name in _PACKAGES], _sources()])
     return _root() / hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -194,9 +194,10 @@ def _attention(device: Device) -> dict[str, Any]:
 
 
 def _compile() -> dict[str, Any]:
-    """What torch.compile needs for a GPU: Triton, and a C compiler for its launchers."""
+    """What torch.compile needs for a GPU: Triton, with a C compiler for its launchers, and g++ for sums on the host."""
     triton = importlib.util.find_spec("triton") is not None
-    compiler = next((name for name in ("gcc", "clang", "cc") if shutil.which(name)), None)
+    c = next((name for name in ("gcc", "clang", "cc") if shutil.which(name)), None)
+    compiler = f"{c}, g++" if c and shutil.which("g++") else None
     return {"triton": importlib.metadata.version("triton") if triton else None, "compiler": compiler}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from backends.cuda.serve import import_artifact
+from backends.cuda.serve import import_artifact, take_device
 from backends.reference import sample
 from backends.reference.allocator import keep_freed_memory
 
@@ -18,8 +20,9 @@ def main() -> None:
     sample.main(load)
 
 
-def load(checkpoint: Path, device: str) -> sample.Predict:
+def load(checkpoint: Path, device: str, settings: Mapping[str, Any]) -> sample.Predict:
     """The model of a checkpoint, by the artifact in the current folder. Raises whatever the artifact raises."""
+    take_device(device, settings)
     train = import_artifact(Path.cwd())
     model = train.load(checkpoint, device)
 

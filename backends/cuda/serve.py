@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from backends.cuda import compiled
 from backends.reference import wire
 from backends.reference.allocator import keep_freed_memory
 from core import sandbox
@@ -45,11 +47,12 @@ def main() -> None:
     sys.excepthook = report
     keep_freed_memory()
     with torch.inference_mode():
-        answer(connection, answers, Path(trial["checkpoint"]), trial["device"])
+        answer(connection, answers, trial)
 
 
-def answer(connection: socket.socket, answers: Answers, checkpoint: Path, device: str) -> None:
+def answer(connection: socket.socket, answers: Answers, trial: Mapping[str, Any]) -> None:
     """Serve one connection: load once, then any number of batches."""
+    checkpoint, device = Path(trial["checkpoint"]), trial["device"]
     train: Any = None
     model: Any = None
     vocab_size = 0
@@ -60,6 +63,7 @@ def answer(connection: socket.socket, answers: Answers, checkpoint: Path, device
             return
         if head["do"] == "load":
             vocab_size = head["vocab_size"]
+            take_device(device, trial["settings"])
             train = import_artifact(Path.cwd())
             model = train.load(checkpoint, device)
             answers.send("load")
@@ -104,11 +108,27 @@ class Answers:
     def _send_all(self) -> None:
         while True:
             head, numbers, copied = self._waiting.get()
-            if copied is not None:
-                copied.synchronize()
-            with contextlib.suppress(OSError):  # `evaluate` is gone, and this process is about to go
+            try:
+                if copied is not None:
+                    copied.synchronize()
                 wire.send(self._connection, head, b"" if numbers is None else numbers.numpy().tobytes())
-            self._waiting.task_done()
+            except (
+                RuntimeError
+            ) as error:  # the device failed at what was queued, and the copy is where that is found out
+                with contextlib.suppress(OSError):
+                    wire.send(self._connection, {"failed": "error", "detail": str(error)[-_DETAIL_CHARACTERS:]})
+                os._exit(1)
+            except OSError:
+                pass  # `evaluate` is gone, and this process is about to go
+            finally:
+                self._waiting.task_done()
+
+
+def take_device(device: str, settings: Mapping[str, Any]) -> None:
+    """Make a CUDA device the current one (events and kernels go there), with compiled code of this process's own."""
+    if device.startswith("cuda"):
+        torch.cuda.set_device(torch.device(device).index or 0)
+        compiled.use_private_cache(Path.cwd(), device, settings)
 
 
 def on_device(numbers: np.ndarray, device: str) -> torch.Tensor:

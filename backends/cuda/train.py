@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -419,7 +418,6 @@ def prepared(config: Config, device: str, compile_all: bool) -> tuple[GPT, MuonA
     """
     cuda = torch.device(device).type == "cuda"
     if cuda:
-        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # read when CUDA takes memory
         torch.cuda.set_device(torch.device(device).index or 0)
         torch.set_float32_matmul_precision("high")
     model = build(config, device, compile_all)
@@ -427,6 +425,7 @@ def prepared(config: Config, device: str, compile_all: bool) -> tuple[GPT, MuonA
     if compile_all:
         shape = (DEVICE_BATCH_SIZE, config.sequence_length + 1)
         noise = [torch.randint(config.vocab_size, shape, device=device) for _ in range(accumulation(shape[1] - 1))]
+        torch._dynamo.config.recompile_limit = 64  # more kinds of block than 8 would run uncompiled, without a word
         model.initialise()
         train_step(model, optimizer, noise, 0.0).item()
         optimizer.reset()
@@ -449,14 +448,16 @@ def train(trial: harness.Trial) -> None:
         flops_per_token=model.flops_per_token(),
         accelerator=torch.cuda.get_device_name() if cuda else "",
         memory_mb=(lambda: torch.cuda.max_memory_allocated() / 2**20) if cuda else None,
+        settle=torch.cuda.synchronize if cuda else lambda: None,
     )
     rows = feed.batches(trial.rows, DEVICE_BATCH_SIZE, device)
-    before = None
+    before, began, longest = None, 0.0, 0.0  # the loss of the step before; when it began; the longest step so far
     while not trial.over:
+        began, longest = trial.progress, max(longest, trial.progress - began)
         loss = train_step(model, optimizer, [next(rows) for _ in range(passes)], trial.progress)
-        # Reading a loss waits for it. A GPU goes on meanwhile if the one read is the step's before; not towards the
-        # end, where a step that is queued already would run beyond the budget.
-        late = cuda and before is not None and trial.progress < 0.95
+        # Reading a loss waits for it. A GPU goes on meanwhile if the one read is the step's before; not where the
+        # budget may end within two steps, or one that is queued already would run beyond it.
+        late = cuda and before is not None and trial.progress + 2 * longest < 1
         trial.step((before if late else loss).item(), TOTAL_BATCH_SIZE)
         before = loss
     trial.done(lambda path, metadata: save(model, path, metadata), config.depth, model.count_parameters())

@@ -70,6 +70,7 @@ def tune(
     profile = profiles.profile_for(device, str(settings.get("profile", "auto")))
     profiles.require_room(device, profile)
     told = {name: settings.get(name, getattr(profile, name)) for name in ("sequence_length", "vocab_size")}
+    told["profile"] = profile.name
     path = folder / "train.py"
     source = _source(path)
     sizes = whole_steps(_sizes(path, source, told["sequence_length"]))

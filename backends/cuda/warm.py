@@ -1,24 +1,22 @@
-"""The `warm` verb: compile ahead, so that trials on this card start in seconds. `prepare` runs it on NVIDIA devices."""
+"""The `warm` verb: compile ahead, so that trials start in seconds. A run starts it when it has the card."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from backends.cuda import compiled
 from backends.reference import profiles, scaffold
 from backends.reference.corpus import BadInput
-from backends.reference.profiles import Profile
-from core import sandbox
+from backends.reference.profiles import Device, Profile
 
 LIMIT_SECONDS = 900
 KEPT = 4  # folders that stay besides the newest: of other cards, other versions, other sizes
@@ -31,32 +29,28 @@ def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -P -m backends.cuda warm", description=main.__doc__)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--profile", default="auto", help=f"auto, {', '.join(profiles.PROFILES)}")
+    parser.add_argument("--sequence-length", type=int, help="T, where it is not the profile's")
+    parser.add_argument("--vocab-size", type=int, help="V, where it is not the profile's")
     arguments = parser.parse_args(words)
     try:
         device = devices.find(arguments.device)
         if not device.name.startswith("cuda"):
             raise BadInput(f"device {device.name}: nothing is compiled there; warm is for NVIDIA devices")
-        warm(device.name, profiles.profile_for(device, arguments.profile), Path(__file__).parent)
+        profile = profiles.profile_for(device, arguments.profile)
+        own = {name: size for name in ("sequence_length", "vocab_size") if (size := getattr(arguments, name))}
+        warm(device.name, replace(profile, **own), Path(__file__).parent)
     except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
 
-def after_prepare() -> None:
-    """Compile for what `prepare` has just answered, if that trains on an NVIDIA device. A failure is only said."""
-    told = json.loads(Path(os.environ[sandbox.VARIABLE]).read_text(encoding="utf-8"))
-    answer = json.loads(Path(told["answer"]).read_text(encoding="utf-8"))
-    if not answer["device"].startswith("cuda"):
-        return
-    words = ["--device", answer["device"], "--profile", answer["settings"]["profile"]]
-    command = [sys.executable, "-P", "-m", "backends.cuda", "warm", *words]
-    try:
-        done = subprocess.run(command, timeout=LIMIT_SECONDS, stderr=subprocess.PIPE, text=True)
-        trouble = (done.stderr.strip().splitlines() or ["it said nothing"])[-1] if done.returncode else ""
-    except (OSError, subprocess.TimeoutExpired) as error:
-        trouble = str(error)
-    if trouble:
-        print(f"compiling ahead failed: {trouble[:300]}; every trial compiles for itself", flush=True)
+def command(device: Device, settings: Mapping[str, Any]) -> list[str] | None:
+    """What compiles for this device and these settings; None where it is done, or nothing is compiled."""
+    if not device.gpu or compiled.kept_for(device.description, settings).is_dir():
+        return None
+    sizes = ["--sequence-length", str(settings["sequence_length"]), "--vocab-size", str(settings["vocab_size"])]
+    words = ["--device", device.name, "--profile", str(settings["profile"]), *sizes]
+    return [sys.executable, "-P", "-m", "backends.cuda", "warm", *words]
 
 
 def warm(
@@ -69,8 +63,6 @@ def warm(
 
     For a process of its own: it imports that train.py, and whatever it compiles later would be kept too.
     """
-    from backends.cuda import compiled  # torch comes with it, and `prepare` does not need that
-
     settings = {"sequence_length": profile.sequence_length, "vocab_size": profile.vocab_size, "profile": profile.name}
     kept = compiled.kept_folder(device, settings)
     if kept.is_dir():

@@ -32,6 +32,12 @@ class Shard:
     path: Path
     digest: str
 
+    @property
+    def key(self) -> str:
+        """What names its text: how a file is read follows from its ending, so equal bytes may be other text."""
+        ending = next(ending for ending in ENDINGS if self.name.lower().endswith(ending))
+        return f"{ending}:{self.digest}"
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:

@@ -68,16 +68,22 @@ class Trial:
         self._rows = np.zeros((0, 0), np.uint16)  # [N, T+1] once ready
         self._meter = _Meter()
         self._memory_mb: Callable[[], float] | None = None
+        self._settle: Callable[[], object] = lambda: None
 
     def ready(
-        self, flops_per_token: float = 0.0, accelerator: str = "", memory_mb: Callable[[], float] | None = None
+        self,
+        flops_per_token: float = 0.0,
+        accelerator: str = "",
+        memory_mb: Callable[[], float] | None = None,
+        settle: Callable[[], object] = lambda: None,
     ) -> None:
         """Everything is built: get the training rows and start the clock.
 
         flops_per_token and accelerator (the card's name) make the MFU figure. memory_mb reads the device's peak memory;
-        without it telemetry shows the process's own.
+        without it telemetry shows the process's own. settle waits for work that a device has still queued: a pause must
+        find it done, or it would go on uncounted.
         """
-        self._memory_mb = memory_mb
+        self._memory_mb, self._settle = memory_mb, settle
         self._meter = _Meter(flops_per_token, profiles.peak_flops(accelerator))
         self._control.send({"type": "ready"})
         self._rows = map_rows(self._control.wait_for_go())
@@ -155,6 +161,7 @@ class Trial:
     def _hold_if_asked(self) -> None:
         held_seconds = 0.0
         if self._control.pause_asked():
+            self._settle()
             self._clock.stop()
             self._control.hold(self.steps)
             held_seconds = self._clock.start()

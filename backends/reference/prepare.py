@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.reference import cache, corpus, progress
 from backends.reference.corpus import BadInput
-from backends.reference.profiles import PROFILES, Device, notes, profile_for, require_room
+from backends.reference.profiles import PROFILES, Device, no_room, notes, profile_for
 from core import sandbox
 
 if TYPE_CHECKING:  # a warm prepare needs none of its libraries
@@ -48,16 +48,22 @@ class Prepared:
     record: Mapping[str, Any]
 
 
-def main(backend: str, find_device: Callable[[str], Device]) -> None:
+def main(
+    backend: str,
+    find_device: Callable[[str], Device],
+    warm: Callable[[Device, Mapping[str, Any]], list[str] | None] = lambda device, settings: None,
+) -> None:
     """Answer one prepare request. Bad input ends the process with status 2 and one line on stderr.
 
-    find_device: the device of a name ("auto": the best one there is); raises BadInput.
+    find_device: the device of a name ("auto": the best one there is); raises BadInput. warm: the command that gets this
+    device ready for these settings, to be run once the device is the run's own; None where nothing is to be done.
     """
     try:
         if sandbox.VARIABLE not in os.environ:
             raise BadInput(f"{sandbox.VARIABLE} is not set: prepare is started by a run; type autoresearch run")
         request = json.loads(Path(os.environ[sandbox.VARIABLE]).read_text(encoding="utf-8"))
         answer = prepare(backend, request, find_device)
+        answer["warm"] = warm(find_device(answer["device"]), answer["settings"])
     except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -68,7 +74,6 @@ def prepare(backend: str, request: Mapping[str, Any], find_device: Callable[[str
     """The answer to one request (docs/architecture.md): device, rows and settings as they resolved. Raises BadInput."""
     device = find_device(request["device"])
     asked = resolve(request["settings"], device)
-    require_room(device, PROFILES[asked["profile"]])
     started = time.perf_counter()
     prepared = stored(asked, request["fingerprint"]) if request["fingerprint"] else None
     if prepared is None:
@@ -85,6 +90,7 @@ def prepare(backend: str, request: Mapping[str, Any], find_device: Callable[[str
         "backend": backend,
         "device": device.name,
         "device_lock": device.lock,
+        "refuse": no_room(device, PROFILES[asked["profile"]]),
         "device_description": device.description,
         "fingerprint": record["fingerprint"],
         "handover": str(folder / "train.npy"),
@@ -213,7 +219,7 @@ def _of_files(asked: Mapping[str, Any]) -> tuple[str, Callable[[], Split]]:
 
         return splits.of_files(asked, found)
 
-    sides = ([shard.digest for shard in side] for side in (found.training, found.validation))
+    sides = ([shard.key for shard in side] for side in (found.training, found.validation))
     return _key(asked, json.dumps([*sides, found.cut])), split
 
 

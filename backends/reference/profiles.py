@@ -150,14 +150,20 @@ def _largest(device: Device) -> Profile:
 
 def require_room(device: Device, profile: Profile) -> None:
     """Raises BadInput if others hold so much of the GPU's memory that the profile cannot fit beside them."""
+    if trouble := no_room(device, profile):
+        raise BadInput(trouble)
+
+
+def no_room(device: Device, profile: Profile) -> str | None:
+    """Why a trial of this profile cannot fit into the GPU's memory now, and the mend; None if it can."""
     needed = projected_memory_mb(profile)
     free = device.memory_mb - device.used_mb
     if not device.gpu or not device.memory_mb or needed <= free:
-        return
+        return None
     held = f"{device.used_mb:,} of {device.memory_mb:,} MB of {device.description} are in use"
     by = sorted(device.occupants, key=lambda occupant: occupant.memory_mb)
     mend = f"most by {by[-1]}: end it (kill {by[-1].pid})" if by else "nvidia-smi does not say by whom: end it"
-    raise BadInput(f"{held}, profile {profile.name} needs about {needed:,.0f}; {mend}, wait, or take a smaller profile")
+    return f"{held}, profile {profile.name} needs about {needed:,.0f}; {mend}, wait, or take a smaller profile"
 
 
 def notes(device: Device, settings: Mapping[str, Any]) -> Iterator[str]:

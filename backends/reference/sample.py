@@ -15,25 +15,27 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from backends.reference.tokenizer import Tokenizer
 from core import sandbox
 
+Load = Callable[[Path, str, Mapping[str, Any]], "Predict"]  # checkpoint, device, settings
 Predict = Callable[[np.ndarray, int], np.ndarray]  # int64 [T] and a position in it -> float [V], the logits there
 _DETAIL_CHARACTERS = 4_000
 _CHARACTERS_A_TOKEN = 64  # no more of a long prompt is looked at than these for each place in a row
 
 
-def main(load: Callable[[Path, str], Predict]) -> None:
+def main(load: Load) -> None:
     """Answer the one request that the environment names. An uncaught error is sent as `failed`.
 
-    load: from a checkpoint and a device to a model that predicts; it may import the artifact, from this folder.
+    load: from a checkpoint, a device and the settings to a model that predicts; it may import the artifact from here.
     """
     trial = json.loads(Path(os.environ[sandbox.VARIABLE]).read_text(encoding="utf-8"))
     connection = socket.socket(fileno=trial["control"])
@@ -47,7 +49,7 @@ def main(load: Callable[[Path, str], Predict]) -> None:
     sys.excepthook = report
     tokenizer = Tokenizer.loads(Path(trial["prepared"]["tokenizer"]).read_text(encoding="ascii"))
     length, wish = trial["settings"]["sequence_length"], trial["sample"]
-    predict = load(Path(trial["checkpoint"]), trial["device"])
+    predict = load(Path(trial["checkpoint"]), trial["device"], trial["settings"])
     rng = np.random.default_rng(trial["seed"])
     decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a token may be a part of a character
     made = 0

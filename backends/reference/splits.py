@@ -69,7 +69,7 @@ def of_files(asked: Mapping[str, Any], found: Dataset) -> Split:
         progress.say(f"tokenising {sum(map(len, missing)):,} files of {found.name} on {tokenizer.cores()} cores")
     with cache.writing(cache.place("tokens"), needed_bytes, "tokens"):
         parts = [tokens.tokenise(found.name, group, words, longest) for group in (*training, *validation)]
-    digests = "".join(shard.digest for shard in shards)
+    digests = "".join(shard.key for shard in shards)
     facts = {"text_fingerprint": hashlib.sha256(digests.encode()).hexdigest(), "files_of_text": len(shards)}
     if found.validation:
         sides = parts[: len(training)], parts[len(training) :]

@@ -86,7 +86,7 @@ def bytes_needed(some: Sequence[Group], words: Tokenizer, longest: int | None) -
 
 
 def tokens_path(group: Group, words: Tokenizer, longest: int | None) -> Path:
-    key = cache.key([FORMAT, [shard.digest for shard in group], words.digest, longest])
+    key = cache.key([FORMAT, [shard.key for shard in group], words.digest, longest])
     return cache.place("tokens") / f"{key}.tokens"
 
 

@@ -27,7 +27,7 @@ def tokenizer_for(found: Dataset, vocab_size: int) -> Tokenizer:
     documents are held out by their hash, the tokenizer (and nothing else) has seen these too.
     Raises BadInput, OSError.
     """
-    digests = [shard.digest for shard in found.training]
+    digests = [shard.key for shard in found.training]
     return _kept(digests, vocab_size) or _train(found, vocab_size)
 
 
@@ -63,7 +63,7 @@ def _train(found: Dataset, vocab_size: int) -> Tokenizer:
         nonlocal characters
         with progress.counted("training the tokenizer", None, "characters") as count:
             for shard in found.training:
-                read.append(shard.digest)
+                read.append(shard.key)
                 for batch in documents(shard.path):
                     for text in batch:
                         characters += len(text[:MOST_CHARACTERS_OF_ONE])

@@ -153,18 +153,18 @@ def test_another_process_on_the_card_is_named_with_its_memory(machine: FakeMachi
     assert "77 MB" in said[1]["said"][-1] + said[1]["said"][-2]
 
 
-def test_a_card_too_full_for_the_profile_is_refused_before_anything_is_made(
-    machine: FakeMachine, tmp_path: Path
-) -> None:
+def test_of_a_card_too_full_for_the_profile_the_answer_says_so(machine: FakeMachine, tmp_path: Path) -> None:
     machine.torch("12.8")
     machine.cards(rtx_4090(used_mb=20_000))
     machine.processes(f"{RTX_4090}, 3999999, 19500, /usr/bin/python3")
-    done = prepare(tmp_path, {"profile": "gpu-24gb"})
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "20,000 of 24,564 MB" in done.stderr
-    assert "kill 3999999" in done.stderr
-    assert not (tmp_path / "prepared.json").exists()
-    assert not (tmp_path / "cache" / "autoresearch" / "rows").exists()
+    done = prepare(tmp_path, {"profile": "gpu-24gb", "sequence_length": 256, "vocab_size": 1024, "eval_tokens": 4096})
+    assert done.returncode == 0, done.stderr
+    answer = json.loads((tmp_path / "prepared.json").read_text())
+    assert "20,000 of 24,564 MB" in answer["refuse"]
+    assert "kill 3999999" in answer["refuse"]
+    words = answer["warm"]
+    assert words[words.index("warm") :][:5] == ["warm", "--device", "cuda", "--profile", "gpu-24gb"]
+    assert words[-4:] == ["--sequence-length", "256", "--vocab-size", "1024"]
 
 
 def test_a_profile_too_large_for_its_card_is_refused(machine: FakeMachine, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.s
 
     def run() -> None:
         try:
-            serve.answer(theirs, answers, tmp_path / "none", "cpu")
+            serve.answer(theirs, answers, {"checkpoint": "none", "device": "cpu", "settings": {}})
         except RuntimeError as error:
             answers.fail(str(error))
 

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="the program th
 
 # What systemd-inhibit does, as far as we can see it: it runs the command behind its options and ends with it.
 INHIBIT = """#!/bin/sh
-printf 'start %s|%s|%s|%s\\n' "$1" "$2" "$3" "$4" >> "$RECORD"
+printf 'start %s|%s|%s|%s\\n' "$1" "$2" "$3" "$4" >> '{record}'
 shift 4
 "$@"
-echo end >> "$RECORD"
+test -z "$ANTHROPIC_API_KEY" && echo end >> '{record}'
 """
 ARGUMENTS = "start --what=idle:sleep|--mode=block|--who=autoresearch|--why=an experiment is training"
 
@@ -28,8 +28,8 @@ ARGUMENTS = "start --what=idle:sleep|--mode=block|--who=autoresearch|--why=an ex
 @pytest.fixture
 def record(tmp_path, monkeypatch):
     """The lines that the program of that name wrote: when it began and with what, when it ended."""
-    install(tmp_path, monkeypatch, INHIBIT)
-    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
+    install(tmp_path, monkeypatch, INHIBIT.replace("{record}", str(tmp_path / "record")))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-canary")
 
     def lines() -> list[str]:
         file = tmp_path / "record"

@@ -223,7 +223,7 @@ def test_a_trial_cannot_make_the_next_one_run_something_else(waited, engines):
     h = ended(folder)
     assert "meddled" in (folder / "trials/1-1/log").read_text()
     shown = (folder / "trials/2-1/log").read_text().splitlines()[0]
-    assert shown == str(["task.toml", "train.py", "tree", "trial.json"])
+    assert shown == str(["standby.tmp", "task.toml", "train.py", "tree", "trial.json"])
     assert h.experiments[2].measurement.value == pytest.approx(0.01)
 
 
