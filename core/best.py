@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import tempfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,6 +114,7 @@ def check_out(pick: Pick, folder: Path) -> None:
             made = Path(scratch) / "workspace"
             workspace.checkout(pick.experiment.commit, made)
             _add_what_git_does_not_hold(pick, made)
+            _set_as_run(pick, made / pick.task.folder / "task.toml")
             create(made, f"autoresearch: {pick.label}")
             if folder.exists():
                 folder.rmdir()
@@ -131,6 +135,30 @@ def _add_what_git_does_not_hold(pick: Pick, made: Path) -> None:
             raise UsageError(f"{theirs}: {where}, and the folder would not run without it; put it back")
         ours.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(theirs, ours)
+
+
+def _set_as_run(pick: Pick, file: Path) -> None:
+    """The run's own [settings], where they are not those of this task.toml: they may never have been committed."""
+    text = file.read_text(encoding="utf-8")
+    there = tomllib.loads(text).get("settings", {})
+    wanted = dict(pick.task.settings)
+    if isinstance(dataset := pick.run.settings.get("dataset"), str) and "dataset" in wanted:
+        wanted["dataset"] = dataset  # a path was relative to the folder it was written in
+    for name, value in wanted.items():
+        if there.get(name) != value:
+            text = _with_setting(text, name, f"{name} = {json.dumps(value, ensure_ascii=False)}")
+    file.write_text(text, encoding="utf-8")
+
+
+def _with_setting(text: str, name: str, line: str) -> str:
+    old = re.search(rf"^{re.escape(name)} *=[^\n]*", text, re.MULTILINE)
+    if old:
+        return text[: old.start()] + line + text[old.end() :]
+    head, table, rest = text.partition("[settings]")
+    if not table:
+        return f"{text.rstrip()}\n\n[settings]\n{line}\n"
+    comment, _, rest = rest.partition("\n")
+    return f"{head}{table}{comment}\n{line}\n{rest}"
 
 
 def lay_out(pick: Pick, workspace: Workspace, tree: Path) -> Path:

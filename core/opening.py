@@ -28,7 +28,7 @@ from core.task import read as read_task
 from core.workspace import Workspace, branch_name, check_tag
 
 _locks: list[IO[str]] = []  # held until the process ends, however it ends
-_OVERHEAD_SECONDS = 8.0  # start-up and evaluation of a trial, for the plan's estimate only
+_OVERHEAD_SECONDS = 5.0  # start-up and evaluation of a trial, for the plan's estimate only
 
 
 def open_run(options: Options, progress: Callable[[str], None]) -> Run:
@@ -236,7 +236,8 @@ def _plan(options: Options, task: Task) -> str:
             f"experiments of {task.budget.train_seconds:g} s until you stop it, about {3600 / each:.0f} an hour{limit}"
         )
     hours = (options.experiments + 1) * each / 3600
-    span = f"{hours:.1f} hours" if hours >= 1 else f"{max(2, round(hours * 60))} minutes"
+    minutes = round(hours * 60)
+    span = f"{hours:.1f} hours" if hours >= 1 else f"{minutes} minutes" if minutes >= 2 else f"{hours * 3600:.0f} s"
     what = f"{options.experiments} experiment{'s' if options.experiments != 1 else ''}"
     return f"the baseline and {what} of {task.budget.train_seconds:g} s, about {span}{limit}"
 

@@ -71,13 +71,14 @@ def spawn(
         stderr=subprocess.STDOUT,
         pass_fds=tuple(pass_fds),
         start_new_session=True,
-        preexec_fn=_die_with_parent if _libc else None,
+        preexec_fn=die_with_parent,
     )
 
 
-def _die_with_parent() -> None:
-    assert _libc is not None
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with_parent() -> None:
+    """For a child, between fork and exec: on Linux a signal ends it when its parent is gone, however that went."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def adopt_orphans() -> None:

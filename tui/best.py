@@ -238,7 +238,7 @@ def _beside_recorded(picked: Pick, value: float, *, own: bool) -> str:
     recorded = f"recorded {measured.value:.6f}"
     if abs(value - measured.value) <= EQUAL_WITHIN:
         return f"{recorded}: equal within {EQUAL_WITHIN:g} on {picked.run.device}"
-    other = "" if own else "; another checkpoint than the recorded one"
+    other = "" if own else "; another checkpoint than the recorded one: comparable if trained on the same rows"
     return f"{recorded}: {value - measured.value:+.6f} on {picked.run.device}{other}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ DEMO_EXPERIMENTS_OFF_A_TERMINAL = 6
 
 
 def main() -> None:
-    """Run the command; errors of the user's are one line, exit 2; interrupts are 130."""
+    """Run the command; errors of the user's are one line, exit 2; interrupts are 130, 143 for a plain kill."""
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # temporary folders go, children end
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except AutoresearchError as error:
@@ -271,6 +273,8 @@ for command in (prepare, data, best, evaluate, tune, open_run, import_run, compl
 
 def _command(workspace: Path | None, tag: str | None, command: str) -> int:
     folder = find(workspace, tag, here=True)
+    if not control.alive(folder):
+        raise UsageError(f"run {folder.name} is not going on; start it again with: autoresearch resume {folder.name}")
     click.echo(f"{folder.name}: {control.send(folder, command)}")
     return 0
 

@@ -12,6 +12,7 @@ import click
 
 from core.errors import UsageError
 from core.launch import BACKENDS
+from core.sandbox import die_with_parent
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
 
@@ -63,7 +64,7 @@ def absolute(dataset: str) -> str:
     if dataset in NAMED:
         return dataset
     path = Path(os.path.abspath(Path(dataset).expanduser()))
-    if not path.exists():
+    if not dataset or not path.exists():
         mend = "use stdlib, climbmix, or the path of a folder or file (.parquet, .jsonl, .txt)"
         raise UsageError(f"--dataset {dataset}: no such data set, and nothing at {path}; {mend}")
     return str(path)
@@ -74,13 +75,19 @@ def _verb(backend: str | None, *words: str) -> int:
     if backend not in (None, *BACKENDS):
         raise UsageError(f"--backend {backend}: not there yet; what there is: {', '.join(BACKENDS)}")
     argv = [sys.executable, "-P", "-m", f"backends.{backend or BACKENDS[0]}", "data", *words]
-    # A terminal interrupts both of us. The child turns a deaf ear until it can answer with a line of its own.
-    child = subprocess.Popen(argv, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    child = subprocess.Popen(argv, preexec_fn=_as_our_child)
     try:
         code = child.wait()
     except KeyboardInterrupt:
         return _end(child)
     return code if code >= 0 else 128 - code
+
+
+def _as_our_child() -> None:
+    """A terminal interrupts both of us: the child turns a deaf ear until it can answer with a line of its own. It goes
+    when we go; half-done work is gone on with."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:

@@ -13,6 +13,7 @@ import click
 from core.control import lock_device
 from core.errors import RunFailed, UsageError
 from core.launch import BACKENDS
+from core.sandbox import die_with_parent
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
 
@@ -39,7 +40,7 @@ def tune(workspace: Path | None, backend: str | None, device: str, seconds: floa
     name, lock = _device(verb, device)
     with lock_device(name, lock, "autoresearch tune") as held:
         words = ["tune", str(folder), "--device", name, "--seconds", str(seconds), *(["--dry-run"] if dry_run else [])]
-        # The lock goes along: should we be killed, the device stays held for as long as the measurement lives.
+        # The lock goes along: the device stays held for as long as the measurement lives.
         process = subprocess.Popen(
             [*verb, *words],
             stdin=subprocess.DEVNULL,
@@ -47,6 +48,7 @@ def tune(workspace: Path | None, backend: str | None, device: str, seconds: floa
             text=True,
             pass_fds=(held.fileno(),),
             start_new_session=True,  # a Ctrl-C reaches it once, from us
+            preexec_fn=die_with_parent,
         )
         try:
             _, complaint = process.communicate()

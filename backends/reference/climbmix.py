@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from backends.reference.corpus import BadInput
 from backends.reference.datasets import CLIMBMIX, Dataset, Shard
@@ -145,13 +146,27 @@ def _put_aside(folder: Path, name: str, known: Digests, why: str, progress: Call
 # --- what is missing -------------------------------------------------------------------------------------------------
 
 
+def _require_address() -> None:
+    """Raises BadInput if HF_ENDPOINT is no address; with some of these the hub's own package cannot be imported."""
+    if not (found := os.environ.get("HF_ENDPOINT")):
+        return
+    try:
+        parts = urlsplit(found)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise BadInput(f"HF_ENDPOINT={found}: must be an address like https://host")
+
+
 def _download(names: list[str], progress: Callable[[str], None], patience: Patience | None) -> list[Shard]:
+    _require_address()
     from backends.reference.hub import Patience, Repository
     from backends.reference.meter import Meter, in_parallel
 
     folder = data_folder()
     known = Digests(folder)
-    mend = f"copy the missing shards into {folder}, or use --dataset PATH or --dataset stdlib"
+    mend = f"copy the missing shards into {folder}, or use other text: dataset = a path, or stdlib"
     server = Repository(REPOSITORY, mend, patience or Patience())
     progress(f"downloading {len(names)} shards of {CLIMBMIX} from {server.endpoint}")
     asking = Meter(CLIMBMIX, 0, progress)

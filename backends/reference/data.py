@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import shutil
 import signal
 import sys
@@ -43,6 +44,8 @@ def main(words: Sequence[str], prog: str, find_device: Callable[[str], Device]) 
     except BadInput as error:
         print(f"autoresearch: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has left
     except KeyboardInterrupt:
         print(
             "autoresearch: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr
@@ -134,8 +137,9 @@ def _remove(name: str, *, yes: bool) -> None:
     size = megabytes(sum(one.size_bytes for one in some))
     if not yes:
         print(table(some).rsplit("\n", 1)[0])
-        if any(one.kind == "text" for one in some):
-            print(f"with the shards in {some[0].paths[0].parent}, which the original program may use as well")
+    if any(one.kind == "text" for one in some):
+        print(f"with the shards in {some[0].paths[0].parent}, which the original program may use as well")
+    if not yes:
         if not sys.stdin.isatty():
             raise BadInput(f"{name}: {size}; nobody here to ask, so add --yes")
         print(f"remove {size}? [y/N] ", end="", flush=True)

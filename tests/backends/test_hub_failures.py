@@ -55,7 +55,7 @@ def test_what_passes_is_tried_again(hub: Hub, files: dict[str, bytes], kind: str
         (Fault(status=429, headers={"Retry-After": "1000"}), "answered 429.*try again in 1,000 s"),
         (Fault(status=429, headers={"RateLimit": '"resolvers"; r=0; t=77'}), "answered 429.*try again in 77 s"),
         (Fault(status=429, headers={"Retry-After": "Wed, 01 Jan 2200 00:00:00 GMT"}), r"429.*try again in [\d,]+ s"),
-        (Fault(status=500), "answered 500.*try again.*--dataset PATH or --dataset stdlib"),
+        (Fault(status=500), "answered 500.*try again.*or use other text"),
         (Fault(hang=0), "hangs.*try again"),
         (Fault(hang=50), "hangs.*try again"),
         (Fault(cut=0), "cut.*try again"),
@@ -85,7 +85,9 @@ def test_a_transfer_that_only_trickles_counts_as_cut(hub: Hub) -> None:
 
 def test_no_server_at_all_says_what_to_do_without(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.__exit__()
-    mend = f"copy the missing shards into {re.escape(str(data_folder()))}, or use --dataset PATH or --dataset stdlib"
+    mend = (
+        f"copy the missing shards into {re.escape(str(data_folder()))}, or use other text: dataset = a path, or stdlib"
+    )
     with pytest.raises(BadInput, match=f"no connection.*without a network {mend}") as raised:
         find()
     assert "\n" not in str(raised.value)
@@ -96,7 +98,7 @@ def test_no_server_at_all_says_what_to_do_without(hub: Hub, monkeypatch: pytest.
 
 def test_an_endpoint_that_is_no_address_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "mirror.local")
-    with pytest.raises(BadInput, match="HF_ENDPOINT must be an address"):
+    with pytest.raises(BadInput, match="must be an address"):
         find()
 
 

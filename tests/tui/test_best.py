@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import parrot
@@ -93,6 +94,21 @@ def test_a_task_file_that_was_never_committed_comes_along(toy, engines, tmp_path
     assert autoresearch("best", "--checkout", str(made), cwd=toy).returncode == 0
     assert (made / "task.toml").read_text() == (toy / "task.toml").read_text()
     assert git(made, "status", "--porcelain") == ""
+
+
+def test_the_folder_has_the_settings_that_the_run_had(root, engines, tmp_path):
+    file = root / "gpt" / "task.toml"
+    file.write_text(file.read_text() + '\n[settings]  # ours\nprofile = "cpu"\ndataset = "stdlib"\n')
+    commit_all(root)
+    text = str(tmp_path / "my text")
+    file.write_text(file.read_text().replace('"stdlib"', json.dumps(text)) + "shards = 3\n")
+    agent = parrot.script_of(root, *parrot.STEPS)
+    ended(engines(Options(str(root), task="gpt", agent=agent, tag="own")))
+    done = autoresearch("best", "own", "--checkout", str(tmp_path / "won"), cwd=root)
+    assert done.returncode == 0, done.stderr
+    made = tomllib.loads((tmp_path / "won" / "gpt" / "task.toml").read_text())["settings"]
+    assert made == {"profile": "cpu", "dataset": text, "shards": 3}
+    assert git(tmp_path / "won", "status", "--porcelain") == ""
 
 
 def test_what_is_not_there_is_said_with_the_mend(toy, engines, tmp_path):
