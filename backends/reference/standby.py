@@ -1,6 +1,6 @@
 """A process that imports what the next trial will need, waits for its turn, and becomes that trial.
 
-    standby     imports, at the lowest priority ─► waits on its control socket
+    standby     imports, at a low priority ─► waits on its control socket
     its turn    {"type": "trial", "file", "folder", "argv"} ─► answers `taken` ─► runs argv in itself
 
 `PYTHON [-P] SCRIPT ARGUMENTS` runs here as that interpreter would run it: as `__main__`, with its folder first on the
@@ -82,7 +82,7 @@ def finished(importing: threading.Thread) -> bool:
 
 
 def import_quietly(modules: Sequence[str]) -> None:
-    """Import these at the lowest priority. What cannot be imported is the trial's to find out, in its own words."""
+    """Import these at a low priority. What cannot be imported is the trial's to find out, in its own words."""
     _import(name for name in modules if name == "numpy")  # its BLAS starts threads, which would keep the nice value
     if sys.platform == "linux":  # elsewhere a nice value is the whole process's, and cannot be taken back
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW)
