@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench gpu picture clean
+.PHONY: help demo test check bench gpu mac-check picture clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 10
@@ -24,10 +24,13 @@ check: $(INSTALLED) ## style, types and the walls between the rooms
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED) ## measure what the README claims (about half an hour)
-	@for bench in packing tokenising search step memory handoff confirm; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
+	@for bench in packing tokenising search step memory mlx_memory handoff confirm; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
 gpu: $(INSTALLED) ## measure this machine's NVIDIA card: speed, start-up, evaluation, audit (ARGS="--seconds 300")
 	$(BIN)/python bench/gpu.py $(ARGS)
+
+mac-check: $(INSTALLED) ## test this Mac in three minutes; paste what it prints into an issue
+	$(BIN)/python bench/mac_check.py $(ARGS)
 
 picture: $(INSTALLED) ## draw docs/cockpit.svg, the picture in the README
 	$(BIN)/python bench/picture.py docs/cockpit.svg

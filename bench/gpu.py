@@ -27,10 +27,10 @@ from typing import Any
 import psutil
 
 from backends.cuda import devices, paths
-from backends.cuda.rehearsal import Order, rehearse
 from backends.reference import profiles, scaffold
 from backends.reference.corpus import BadInput
 from backends.reference.profiles import Device, Profile
+from backends.reference.rehearsal import Order, rehearse
 from core import sandbox
 from core.events import TrialReady
 from core.history import fold

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import platformdirs
 from core.errors import AutoresearchError, RunFailed, UsageError
 
 RUNS = ".autoresearch"
-BACKENDS = ("cuda",)
+BACKENDS = ("cuda", "mlx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,20 @@ class Options:
     hours: float | None = None
     keep_checkpoints: bool = False
     resume: str | None = None
+
+
+def best_backend() -> str:
+    """The one for this machine: mlx on Apple Silicon; elsewhere cuda, for NVIDIA cards and for every CPU."""
+    return "mlx" if sys.platform == "darwin" and platform.machine() == "arm64" else "cuda"
+
+
+def known_backend(name: str | None) -> str:
+    """The backend of this name, None: the best for this machine. Raises UsageError for a name that is none."""
+    if name is not None and name not in BACKENDS:
+        raise UsageError(
+            f"--backend {name}: no such backend; use cuda (PyTorch: NVIDIA, any CPU) or mlx (MLX: Apple Silicon)"
+        )
+    return name or best_backend()
 
 
 def launch(options: Options, progress: Callable[[str], None]) -> Path:

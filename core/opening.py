@@ -20,7 +20,7 @@ from core.errors import Busy, UsageError
 from core.events import EngineStarted, RunStarted
 from core.history import History, fold
 from core.journal import Journal, read, replace_durably, results_tsv
-from core.launch import BACKENDS, RUNS, Options, find_run
+from core.launch import BACKENDS, RUNS, Options, best_backend, find_run, known_backend
 from core.prepare import prepare, ready_device
 from core.run import Run, file_digest
 from core.task import Task, check_files, parse, with_budget
@@ -133,8 +133,7 @@ def _wire(
 def _task_folder(root: Path, options: Options) -> str:
     """The folder of the task, relative to the workspace."""
     backend = options.backend
-    if backend is not None and backend not in BACKENDS:
-        raise UsageError(f"--backend {backend}: not there yet; what there is: {', '.join(BACKENDS)}")
+    known_backend(backend)  # or it raises
     if options.task is not None:
         path = (Path(options.workspace) / options.task).resolve()
         path = path.parent if path.name == "task.toml" else path
@@ -146,7 +145,7 @@ def _task_folder(root: Path, options: Options) -> str:
     here = Path(options.workspace).resolve()
     if (here / "task.toml").is_file():
         return "" if here == root else here.relative_to(root).as_posix()
-    for name in BACKENDS:
+    for name in (best_backend(), *BACKENDS):
         if (root / name / "task.toml").is_file():
             return name
     return ""

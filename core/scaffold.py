@@ -1,4 +1,4 @@
-"""Make a workspace: program.md and the backend's task folder, committed, in a repository of its own."""
+"""Make a workspace: program.md and a task folder for each backend, committed, in a repository of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.errors import UsageError
-from core.launch import BACKENDS
+from core.launch import BACKENDS, known_backend
 from core.log import plain
 from core.workspace import create
 
@@ -38,11 +38,11 @@ def scaffold(
 ) -> str:
     """Make a workspace in an empty or new folder, whole or not at all. Returns the commit's id. Raises UsageError.
 
+    backend: whose profile and device these are, and which must work here; None: the best for this machine. The others
+    get the sizes of what they find here, or of a machine they are made for.
     dataset: a name, or an absolute path; None: what goes with the profile. `say` gets a line on what was chosen.
     """
-    backend = backend or BACKENDS[0]
-    if backend not in BACKENDS:
-        raise UsageError(f"--backend {backend}: not there yet; what there is: {', '.join(BACKENDS)}")
+    backend = known_backend(backend)
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         mend = "name a new or empty folder; in a repository of your own write a task.toml (see docs/tasks.md)"
@@ -53,8 +53,13 @@ def scaffold(
             made = Path(scratch) / "workspace"
             made.mkdir()
             shutil.copyfile(packaged("program.md"), made / "program.md")
-            options = {"--profile": profile, "--device": device, "--dataset": dataset, "--shards": shards}
-            chosen = _scaffold_backend(made / backend, backend, options)
+            text = {"--dataset": dataset, "--shards": shards}
+            wanted = {"--profile": profile, "--device": device, **text}
+            chosen = _scaffold_backend(made / backend, backend, wanted)
+            elsewhere = {"--profile": profile if profile in ("demo", "cpu") else None, **text}
+            for other in BACKENDS:
+                if other != backend:
+                    chosen += _scaffold_backend(made / other, other, elsewhere, "--elsewhere")
             commit = create(made, "autoresearch: a new workspace")
             if folder.exists():
                 folder.rmdir()
@@ -66,8 +71,8 @@ def scaffold(
     return commit
 
 
-def _scaffold_backend(folder: Path, backend: str, options: Mapping[str, str | int | None]) -> str:
-    argv = [sys.executable, "-P", "-m", f"backends.{backend}", "scaffold", str(folder)]
+def _scaffold_backend(folder: Path, backend: str, options: Mapping[str, str | int | None], *flags: str) -> str:
+    argv = [sys.executable, "-P", "-m", f"backends.{backend}", "scaffold", str(folder), *flags]
     argv += [word for name, value in options.items() if value is not None for word in (name, str(value))]
     done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:

@@ -52,7 +52,8 @@ def test_wheel(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
         names = archive.namelist()
-    assert {"core/program.md", "backends/cuda/task.toml", "backends/cuda/train.py", "tui/app.tcss"} <= set(names)
+    templates = {f"backends/{name}/{file}" for name in ("cuda", "mlx") for file in ("task.toml", "train.py")}
+    assert {"core/program.md", *templates, "tui/app.tcss"} <= set(names)
     assert not [n for n in names if n.startswith(("tests/", "bench/"))]
     where = tmp_path / "elsewhere"
     where.mkdir()

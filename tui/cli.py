@@ -100,7 +100,7 @@ def demo(
     if not (folder / ".git").exists():
         from core.scaffold import scaffold
 
-        scaffold(folder, backend, "cpu", device, "stdlib")  # on a GPU too: 15 s are too short for larger sizes
+        scaffold(folder, backend, "demo", device, "stdlib")  # on a GPU too: 15 s are too short for larger sizes
     say(f"workspace: {folder}")
     if experiments is None and not sys.stdout.isatty():
         experiments = DEMO_EXPERIMENTS_OFF_A_TERMINAL
@@ -119,7 +119,9 @@ def demo(
 @cli.command()
 @click.argument("folder", required=False, default=Path("."), type=click.Path(path_type=Path), metavar="[DIR]")
 @BACKEND
-@click.option("--profile", default="auto", show_default=True, metavar="P", help="cpu, gpu-8gb, gpu-12gb, … gpu-80gb.")
+@click.option(
+    "--profile", default="auto", show_default=True, metavar="P", help="cpu, gpu-8gb … -80gb, mac-8gb … -64gb."
+)
 @DATASET
 @SHARDS
 def init(folder: Path, backend: str | None, profile: str, dataset: str | None, shards: int | None) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from core.errors import UsageError
-from core.launch import BACKENDS
+from core.launch import known_backend
 from core.sandbox import die_with_parent
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
@@ -72,9 +72,7 @@ def absolute(dataset: str) -> str:
 
 def _verb(backend: str | None, *words: str) -> int:
     """Run the verb with this terminal as its own and return its exit status; it says its errors itself."""
-    if backend not in (None, *BACKENDS):
-        raise UsageError(f"--backend {backend}: not there yet; what there is: {', '.join(BACKENDS)}")
-    argv = [sys.executable, "-P", "-m", f"backends.{backend or BACKENDS[0]}", "data", *words]
+    argv = [sys.executable, "-P", "-m", f"backends.{known_backend(backend)}", "data", *words]
     child = subprocess.Popen(argv, preexec_fn=_as_our_child)
     try:
         code = child.wait()

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from core import awake
 from core.control import cache_folder
-from core.launch import find_workspace, runs
+from core.launch import best_backend, find_workspace, runs
 
 Finding = dict[str, Any]
 State = Literal["ok", "note", "missing"]
@@ -62,24 +62,31 @@ def _finding(what: str, state: State, found: str, mend: str = "") -> Finding:
 
 
 def _backends() -> list[Finding]:
-    argv = [sys.executable, "-P", "-m", "backends.cuda", "check", "--json"]
+    """Both backends. What is missing of the one that is not for this machine is a note."""
+    cuda, mlx = _check("cuda"), _check("mlx")
+    found = [*_torch(cuda), *_problems(cuda)] if cuda else [_no_answer("cuda")]
+    found += [*_mlx(mlx), *_problems(mlx)] if mlx else [_no_answer("mlx")]
+    return [*found, _data((cuda or {}).get("data") or (mlx or {}).get("data"))]
+
+
+def _check(backend: str) -> dict[str, Any] | None:
+    """What the backend's own check says; None where it does not answer."""
+    argv = [sys.executable, "-P", "-m", f"backends.{backend}", "check", "--json"]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
         said: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
-        return [_finding("cuda", "missing", "its check gave no answer", "install again: pip install autoresearch-tui")]
-    findings = [*_torch(said), *_problems(said), _data(said)]
-    if importlib.util.find_spec("mlx") is None:
-        findings.append(_finding("mlx", "note", "the mlx backend is not there yet"))
-    else:
-        version = importlib.metadata.version("mlx")
-        findings.append(_finding("mlx", "note", f"mlx {version} is installed; the mlx backend is not there yet"))
-    return findings
+        return None
+    return said
+
+
+def _no_answer(backend: str) -> Finding:
+    return _finding(backend, "missing", "its check gave no answer", "install again: pip install autoresearch-tui")
 
 
 def _torch(said: dict[str, Any]) -> list[Finding]:
     if not said.get("torch"):
-        return [_finding("cuda", "missing", "PyTorch is not installed", "pip install 'autoresearch-tui[torch]'")]
+        return []  # which is a problem of its own
     built = f", built for CUDA {said['torch_cuda']}" if said.get("torch_cuda") else ""
     findings = [_finding("cuda", "ok", f"PyTorch {said['torch']}{built}")]
     devices = said.get("devices", [])
@@ -87,6 +94,17 @@ def _torch(said: dict[str, Any]) -> list[Finding]:
         findings += _gpu(device) if device["name"].startswith("cuda") else [_other(device)]
     if any(device["name"].startswith("cuda") for device in devices):
         findings.append(_compiler(said["compile"]))
+    return findings
+
+
+def _mlx(said: dict[str, Any]) -> list[Finding]:
+    if not said.get("devices"):
+        return []
+    build = f" ({said['build']})" if said.get("build") else ""
+    tested = "" if said["device"] == "cpu" else "; untested by us on a GPU: make mac-check tests it"
+    findings = [_finding("mlx", "ok", f"MLX {said['mlx']}{build}{tested}")]
+    for device in said["devices"]:
+        findings += _gpu(device) if device["name"] == "cuda" else [_other(device)]
     return findings
 
 
@@ -124,11 +142,14 @@ def _compiler(said: dict[str, Any]) -> Finding:
 
 
 def _problems(said: dict[str, Any]) -> list[Finding]:
-    return [_finding("problem", "missing", str(p["what"]), str(p["mend"])) for p in said.get("problems", [])]
+    backend, problems = str(said["backend"]), said.get("problems", [])
+    if said.get("devices"):
+        return [_finding("problem", "missing", str(p["what"]), str(p["mend"])) for p in problems]
+    state: State = "missing" if backend == best_backend() else "note"
+    return [_finding(backend, state, str(p["what"]), str(p["mend"])) for p in problems]
 
 
-def _data(said: dict[str, Any]) -> Finding:
-    data = said.get("data")
+def _data(data: list[Any] | None) -> Finding:
     found = f"{len(data)} prepared" if data else "none prepared yet: the first run does it"
     return _finding("data", "ok" if data else "note", f"{found} ({cache_folder()})")
 

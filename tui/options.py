@@ -20,8 +20,10 @@ EXPERIMENTS = click.option(
     "--experiments", type=int, metavar="N", help="Stop after N experiments; 0: the baseline alone."
 )
 HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hours of work, pauses left out.")
-BACKEND = click.option("--backend", metavar="B", help="cuda (PyTorch: NVIDIA, and the CPU).")
-DEVICE = click.option("--device", default="auto", show_default=True, metavar="D", help="cuda, cuda:1, mps, cpu.")
+BACKEND = click.option(
+    "--backend", metavar="B", help="cuda (PyTorch: NVIDIA, any CPU) or mlx (Apple Silicon); by the machine."
+)
+DEVICE = click.option("--device", default="auto", show_default=True, metavar="D", help="cuda, cuda:1, metal, mps, cpu.")
 SEED = click.option(
     "--seed",
     type=click.IntRange(0, 2**31),

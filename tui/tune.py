@@ -12,7 +12,7 @@ import click
 
 from core.control import lock_device
 from core.errors import RunFailed, UsageError
-from core.launch import BACKENDS
+from core.launch import BACKENDS, known_backend
 from core.sandbox import die_with_parent
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
@@ -75,11 +75,10 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _task_folder(root: Path, backend: str | None) -> tuple[Path, str]:
     """The task's folder and its backend: this folder where it is one, else the backend's below it."""
-    if backend is not None and backend not in BACKENDS:
-        raise UsageError(f"--backend {backend}: not there yet; what there is: {', '.join(BACKENDS)}")
+    best = known_backend(backend)
     if (root / "task.toml").is_file():
-        return root.absolute(), backend or BACKENDS[0]
-    for name in (backend,) if backend else BACKENDS:
+        return root.absolute(), best
+    for name in (backend,) if backend else (best, *BACKENDS):
         if (root / name / "task.toml").is_file():
             return (root / name).absolute(), name
     mend = "name the workspace with --workspace, or make one with: autoresearch init"

@@ -11,6 +11,10 @@ import functools
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backends.reference.profiles import Profile
 
 VERBS = {
     "check": "what works here",
@@ -96,32 +100,48 @@ def _check(words: list[str]) -> None:
 
 
 def _scaffold(words: list[str]) -> None:
-    from backends.cuda import devices
     from backends.reference import profiles, scaffold
     from backends.reference.corpus import BadInput
 
     parser = _words("scaffold")
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--profile", default="auto", help=f"auto, {', '.join(profiles.PROFILES)}")
+    parser.add_argument("--profile", default="auto", help=f"auto, demo, {', '.join(profiles.PROFILES)}")
     parser.add_argument("--device", default="auto", help="what profile auto looks at")
     parser.add_argument("--dataset", default="auto", help="stdlib, climbmix or a path; auto: climbmix on a GPU")
     parser.add_argument("--shards", type=int, help="training shards of climbmix")
+    parser.add_argument("--elsewhere", action="store_true", help="nothing of this backend need be here")
     arguments = parser.parse_args(words)
     try:
-        device = devices.find(arguments.device)
-        chosen = profiles.profile_for(device, arguments.profile)
+        where, chosen = _sizes(arguments.device, arguments.profile, arguments.elsewhere)
         dataset = arguments.dataset
         if dataset == "auto":  # the sources of a library are too little for the sizes of a GPU
             dataset = "climbmix" if chosen.name.startswith("gpu-") else "stdlib"
         scaffold.write(Path(__file__).parent, arguments.folder, chosen, dataset, arguments.shards)
-        print(f"profile {chosen.name} for {device.description}; text: {dataset}")
+        print(f"cuda: profile {chosen.name} for {where}; text: {dataset}")
     except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
 
+def _sizes(device: str, profile: str, elsewhere: bool) -> tuple[str, Profile]:
+    """For whom, and the profile. `elsewhere`: what is not here is no error, and gets the sizes of the original."""
+    from backends.cuda import devices
+    from backends.reference import profiles
+    from backends.reference.corpus import BadInput
+
+    try:
+        found = devices.find(device)
+    except BadInput:
+        if not elsewhere:
+            raise
+        name = {"auto": profiles.REFERENCE, "demo": "cpu"}.get(profile, profile)
+        return "another machine", profiles.PROFILES[name]
+    return found.description, profiles.profile_for(found, profile)
+
+
 def _tune(words: list[str]) -> None:
-    from backends.cuda import devices, tune
+    from backends.cuda import devices
+    from backends.reference import tune
     from backends.reference.corpus import BadInput
 
     parser = _words("tune")

@@ -107,7 +107,7 @@ class Audit:
 def tolerance(device: str) -> Tolerance:
     """cpu: float32; measured over 50 honest evaluations, the largest difference was 2e-6.
 
-    cuda and mps: bf16; uncalibrated, provisional.
+    cuda, mps and metal: bf16; uncalibrated, provisional.
     """
     return Tolerance(2e-3, 1e-4) if device == "cpu" else Tolerance(0.1, 5e-4)
 

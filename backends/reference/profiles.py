@@ -12,6 +12,8 @@ from backends.reference.corpus import BadInput
 
 # --- devices ---------------------------------------------------------------------------------------------------------
 
+METAL = "metal"  # Apple Silicon's GPU, by MLX
+
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
@@ -38,11 +40,17 @@ class Device:
     used_mb: int = 0  # of memory_mb, when we looked
     occupants: tuple[Occupant, ...] = ()
     notes: tuple[str, ...] = ()  # what its user should know
+    demo: str = "cpu"  # the profile with which it shows something within seconds
 
     @property
     def gpu(self) -> bool:
         """Whether it is an NVIDIA GPU."""
         return self.name.startswith("cuda")
+
+    @property
+    def kind(self) -> str:
+        """What profiles may be made for; "" for neither."""
+        return "an NVIDIA GPU" if self.gpu else "a Mac with Apple Silicon" if self.name == METAL else ""
 
     @property
     def lock(self) -> str:
@@ -59,7 +67,8 @@ class Profile:
     artifact's constants start, and the agent may change them."""
 
     name: str
-    least_mb: int  # of GPU memory, as nvidia-smi counts it: error correction and the driver take some of the nominal
+    least_mb: int  # of GPU memory, as nvidia-smi counts it: error correction and the driver take some of the nominal;
+    # of a Mac all of its memory, which its GPU shares with everything else
     sequence_length: int  # T
     vocab_size: int  # V, special tokens included
     eval_tokens: int  # validation tokens scored: a multiple of eval_batch_rows * sequence_length
@@ -69,9 +78,21 @@ class Profile:
     total_batch_size: int  # tokens a step
     device_batch_size: int  # rows a forward pass
 
+    @property
+    def made_for(self) -> str:
+        """The kind of device; "" for the sizes of a demonstration."""
+        return {"gpu": "an NVIDIA GPU", "mac": "a Mac with Apple Silicon"}.get(self.name.split("-")[0], "")
+
 
 _EVAL_STEP = 524_288  # tokens; the original scores 40 of them
 
+# How the sizes of the mac profiles were chosen: estimates too, for nobody here has a Mac.
+#   depth             4 has been seen to train on an M2 at 62,000 tokens a second, others say; the largest Macs have a
+#                     Max or Ultra chip, some times that fast.
+#   total_batch_size  so that this makes some hundreds of steps in 5 minutes.
+#   device_batch_size by projected_memory_mb, within the part of the memory that Metal recommends to use.
+#   eval_tokens       2 × 524,288 take an M2 about 6 seconds at that speed.
+#
 # How the sizes of the GPU profiles were chosen. All but gpu-80gb, which is the original's, are estimates: nobody has
 # measured them, and `autoresearch tune` does.
 #   T, V              the original's everywhere, and the first rows of the same validation text: scores compare.
@@ -88,12 +109,17 @@ PROFILES = {
     p.name: p
     for p in (
         Profile("cpu", 0, 256, 1024, 131_072, 16, 2, 4_096, 8),
+        Profile("mlx-cpu", 0, 128, 1024, 16_384, 16, 2, 1_024, 8),  # MLX's CPU build takes 20 times as long as PyTorch
         Profile("gpu-8gb", 7_000, 2048, 8192, 8 * _EVAL_STEP, 8, 4, 2**17, 64),
         Profile("gpu-12gb", 11_500, 2048, 8192, 8 * _EVAL_STEP, 16, 4, 2**17, 64),
         Profile("gpu-16gb", 15_000, 2048, 8192, 8 * _EVAL_STEP, 16, 6, 2**18, 64),
         Profile("gpu-24gb", 22_000, 2048, 8192, 16 * _EVAL_STEP, 32, 6, 2**18, 128),
         Profile("gpu-48gb", 44_000, 2048, 8192, 16 * _EVAL_STEP, 32, 8, 2**18, 128),
         Profile("gpu-80gb", 79_000, 2048, 8192, 40 * _EVAL_STEP, 32, 8, 2**19, 128),
+        Profile("mac-8gb", 8_000, 2048, 8192, 2 * _EVAL_STEP, 8, 4, 2**15, 8),
+        Profile("mac-16gb", 16_000, 2048, 8192, 2 * _EVAL_STEP, 16, 4, 2**16, 16),
+        Profile("mac-32gb", 32_000, 2048, 8192, 4 * _EVAL_STEP, 16, 4, 2**16, 32),
+        Profile("mac-64gb", 64_000, 2048, 8192, 8 * _EVAL_STEP, 32, 6, 2**17, 64),
     )
 }
 REFERENCE = "gpu-80gb"
@@ -101,6 +127,7 @@ REFERENCE = "gpu-80gb"
 # The original peaks at 45,060 MB with 262,144 tokens a pass, about 20 GB of them full logits that the chunked loss does
 # without: what remains, less weights and optimizer, over 262,144 tokens × 8 layers × 512 channels.
 _ACTIVATION_BYTES = 25  # a token, layer and channel
+_MLX_ACTIVATION_BYTES = 52  # 26 values of bf16: so many of float32 were counted on MLX's CPU build
 _STATE_BYTES = 16  # a parameter: weight, gradient, two moments
 _WORKSPACE_MB = 1_000  # a chunk of logits, the optimizer's stacks
 CONTEXT_MB = 700  # what CUDA takes for itself, a process
@@ -113,7 +140,8 @@ def projected_memory_mb(profile: Profile) -> float:
     and its evaluation, in which two processes hold the model and a batch's logits."""
     config = spec.Config(profile.sequence_length, profile.vocab_size, profile.depth)
     tokens = profile.device_batch_size * profile.sequence_length
-    activations = _ACTIVATION_BYTES * tokens * config.depth * config.dim
+    each = _MLX_ACTIVATION_BYTES if profile.name.startswith("mac-") else _ACTIVATION_BYTES
+    activations = each * tokens * config.depth * config.dim
     training = (activations + _STATE_BYTES * spec.parameter_count(config)) / 2**20 + _WORKSPACE_MB + CONTEXT_MB
     logits = 4 * profile.eval_batch_rows * profile.sequence_length * profile.vocab_size
     evaluation = 2 * (_LOGIT_COPIES * logits / 2**20 + CONTEXT_MB)
@@ -121,31 +149,33 @@ def projected_memory_mb(profile: Profile) -> float:
 
 
 def profile_for(device: Device, name: str) -> Profile:
-    """The profile of this name; "auto": the largest whose class the GPU belongs to. Raises BadInput.
+    """The profile of this name; "auto": the largest whose class the device belongs to; "demo": the one that shows
+    something within seconds. Raises BadInput.
 
     A card between two sizes takes the lower, a GPU whose memory nobody knows the smallest of the GPU profiles, one
-    smaller than all of them, and any other device, the sizes of cpu.
+    smaller than all of them, and a device that is neither NVIDIA's nor Apple's, the demo's.
     """
     largest = _largest(device)
-    if name == "auto":
-        return largest
+    if name in ("auto", "demo"):
+        return largest if name == "auto" else PROFILES[device.demo]
     if name not in PROFILES:
         raise BadInput(f"profile {name}: no such profile; use auto, {', '.join(PROFILES)}")
     profile = PROFILES[name]
-    if device.gpu and 0 < device.memory_mb < profile.least_mb:
+    if profile.made_for == device.kind and 0 < device.memory_mb < profile.least_mb:
+        needs = "a GPU" if device.gpu else "a Mac"
         raise BadInput(
-            f"profile {name} needs a GPU with {profile.least_mb:,} MB, {device.description} has "
+            f"profile {name} needs {needs} with {profile.least_mb:,} MB, {device.description} has "
             f'{device.memory_mb:,}; use --profile {largest.name} (in task.toml: profile = "{largest.name}")'
         )
     return profile
 
 
 def _largest(device: Device) -> Profile:
-    if not device.gpu:
-        return PROFILES["cpu"]
-    if not device.memory_mb:
-        return PROFILES["gpu-8gb"]
-    return [p for p in PROFILES.values() if p.least_mb <= device.memory_mb][-1]
+    made = [p for p in PROFILES.values() if device.kind and p.made_for == device.kind]
+    if made and not device.memory_mb:
+        return made[0]
+    fitting = [p for p in made if p.least_mb <= device.memory_mb]
+    return fitting[-1] if fitting else PROFILES[device.demo]
 
 
 def require_room(device: Device, profile: Profile) -> None:
@@ -169,14 +199,14 @@ def no_room(device: Device, profile: Profile) -> str | None:
 def notes(device: Device, settings: Mapping[str, Any]) -> Iterator[str]:
     """What the user should know of the device, and of why these resolved settings were taken for it."""
     profile = PROFILES[settings["profile"]]
-    if device.gpu:
+    if device.gpu or (profile.made_for and profile.made_for == device.kind):
         yield _choice(device, profile)
-    elif profile.name == "cpu":
+    elif not profile.made_for:
         size = f"{settings['sequence_length']} tokens a row, vocabulary of {settings['vocab_size']:,}"
-        where = "on a CPU this" if device.name == "cpu" else "profile cpu"
+        where = "on a CPU this" if device.name == "cpu" else f"profile {profile.name}"
         yield f"{where} is a demonstration size ({size}): scores compare with each other only"
     else:
-        yield f"profile {profile.name} is made for an NVIDIA GPU: on {device.description} a step may take minutes"
+        yield f"profile {profile.name} is made for {profile.made_for}: on {device.description} a step may take minutes"
     yield from device.notes
     if device.occupants:
         yield f"other programs are on this GPU and will slow it: {', '.join(map(str, device.occupants))}"
@@ -186,11 +216,11 @@ def _choice(device: Device, profile: Profile) -> str:
     memory = f"{device.memory_mb:,} MB" if device.memory_mb else "memory unknown"
     made = f"profile {profile.name} for {device.description} ({memory}): {profile.depth} layers, "
     made += f"{profile.device_batch_size} rows a pass"
-    if profile.name == "cpu":
+    if not profile.made_for:
         return f"{made}; a demonstration size: GPU profiles begin at {PROFILES['gpu-8gb'].least_mb:,} MB"
     larger = _largest(device)
     if larger.least_mb > profile.least_mb:
-        return f"{made}; this card has room for {larger.name}"
+        return f"{made}; this {'card' if device.gpu else 'Mac'} has room for {larger.name}"
     if profile.name == REFERENCE:
         return f"{made}, the original's sizes"
     return f"{made}; sizes are estimates, autoresearch tune measures"

@@ -109,8 +109,8 @@ def polar(g: np.ndarray) -> np.ndarray:
 class Muon:
     """Muon with NorMuon's second moment and cautious decay, for one matrix."""
 
-    def __init__(self, w: np.ndarray) -> None:
-        self.w = w.copy()
+    def __init__(self, w: np.ndarray, rounding: float = 1e-4) -> None:
+        self.w, self.rounding = w.copy(), rounding
         self.buffer = np.zeros_like(w)
         self.rows_have_moments = w.shape[0] >= w.shape[1]
         self.moments = np.zeros(w.shape[0] if self.rows_have_moments else w.shape[1])
@@ -125,7 +125,7 @@ class Muon:
         self.moments = 0.95 * self.moments + 0.05 * (u**2).mean(axis=axis)
         divided = u / np.expand_dims(np.sqrt(np.maximum(self.moments, 1e-10)), axis)
         u = divided * np.linalg.norm(u) / np.linalg.norm(divided)
-        self.decided &= np.abs(u) > 1e-4 * np.sqrt((u**2).mean())
+        self.decided &= np.abs(u) > self.rounding * np.sqrt((u**2).mean())
         self.w = self.w - lr * u - lr * decay * self.w * (u * self.w >= 0)
 
 

@@ -10,7 +10,8 @@ from backends.reference import profiles, spec
 from backends.reference.corpus import BadInput
 from backends.reference.profiles import PROFILES, Device, Occupant
 
-GPU_PROFILES = [profile for profile in PROFILES.values() if profile.name != "cpu"]
+GPU_PROFILES = [profile for profile in PROFILES.values() if profile.name.startswith("gpu-")]
+MAC_PROFILES = [profile for profile in PROFILES.values() if profile.name.startswith("mac-")]
 
 # A slow card of each class: dense bf16 TFLOP/s of RTX 3050, RTX 3060, RTX 4060 Ti, L4, A40, A100.
 SLOW_TFLOPS = {"gpu-8gb": 18, "gpu-12gb": 25, "gpu-16gb": 44, "gpu-24gb": 121, "gpu-48gb": 150, "gpu-80gb": 312}
@@ -31,7 +32,13 @@ def test_a_gpu_profile_fits_the_smallest_card_of_its_class(profile: profiles.Pro
     assert profiles.projected_memory_mb(profile) < profiles.FITS * profile.least_mb
 
 
-@pytest.mark.parametrize("profile", GPU_PROFILES, ids=lambda p: p.name)
+@pytest.mark.parametrize("profile", MAC_PROFILES, ids=lambda p: p.name)
+def test_a_mac_profile_fits_what_metal_may_use(profile: profiles.Profile) -> None:
+    """Of a Mac's memory the system recommends about two thirds to the GPU."""
+    assert profiles.projected_memory_mb(profile) < 0.66 * profile.least_mb
+
+
+@pytest.mark.parametrize("profile", [*GPU_PROFILES, *MAC_PROFILES], ids=lambda p: p.name)
 def test_scores_of_gpu_profiles_compare(profile: profiles.Profile) -> None:
     reference = PROFILES[profiles.REFERENCE]
     assert (profile.sequence_length, profile.vocab_size) == (reference.sequence_length, reference.vocab_size)
@@ -186,3 +193,38 @@ def test_the_peak_of_a_known_card(name: str, tflops: float) -> None:
 )
 def test_a_card_that_is_not_on_the_list_is_unknown_rather_than_wrong(name: str) -> None:
     assert profiles.peak_flops(name) is None
+
+
+def mac(memory_mb: int) -> Device:
+    return Device("metal", "Apple M2", memory_mb)
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "name"),
+    [(8_192, "mac-8gb"), (16_384, "mac-16gb"), (24_576, "mac-16gb"), (36_864, "mac-32gb"), (524_288, "mac-64gb")],
+)
+def test_a_mac_gets_the_largest_profile_of_its_class(memory_mb: int, name: str) -> None:
+    profile = profiles.profile_for(mac(memory_mb), "auto")
+    assert profile.name == name
+    said = next(profiles.notes(mac(memory_mb), {"profile": name}))
+    assert said.startswith(f"profile {name} for Apple M2 ({memory_mb:,} MB)")
+    assert "estimates" in said
+
+
+def test_a_mac_too_small_for_a_profile_is_told_which_fits() -> None:
+    with pytest.raises(BadInput, match=r"profile mac-64gb needs a Mac with 64,000 MB.* use --profile mac-16gb"):
+        profiles.profile_for(mac(16_384), "mac-64gb")
+
+
+def test_a_profile_for_another_kind_of_machine_says_so() -> None:
+    assert "made for an NVIDIA GPU" in next(profiles.notes(mac(16_384), {"profile": "gpu-24gb"}))
+    assert "made for a Mac with Apple Silicon" in next(
+        profiles.notes(Device("cpu", "a processor", 64_000), {"profile": "mac-8gb"})
+    )
+
+
+def test_the_demo_has_sizes_of_its_own() -> None:
+    assert profiles.profile_for(mac(16_384), "demo").name == "cpu"
+    assert profiles.profile_for(card(24_000), "demo").name == "cpu"
+    slow = Device("cpu", "a processor", 64_000, demo="mlx-cpu")
+    assert profiles.profile_for(slow, "demo").name == profiles.profile_for(slow, "auto").name == "mlx-cpu"

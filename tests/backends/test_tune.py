@@ -16,11 +16,10 @@ import pytest
 from conftest import autoresearch, until
 
 import backends.cuda
-from backends.cuda import rehearsal, tune
-from backends.cuda.tune import Measured, Sizes
-from backends.reference import scaffold
+from backends.reference import rehearsal, scaffold, tune
 from backends.reference.corpus import BadInput
 from backends.reference.profiles import PROFILES, Device
+from backends.reference.tune import Measured, Sizes
 from core.control import lock_device
 
 TASK = """\

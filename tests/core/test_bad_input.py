@@ -60,8 +60,7 @@ def test_a_task_that_is_wrong_is_refused_by_key_and_line(name, toy):
         (("--budget", "nan"), "--budget nan"),
         (("--experiments", "-1"), "--experiments -1"),
         (("--hours", "0"), "--hours 0"),
-        (("--backend", "mlx"), "--backend mlx: not there yet"),
-        (("--backend", "tpu"), "--backend tpu"),
+        (("--backend", "tpu"), "--backend tpu: no such backend; use cuda (PyTorch: NVIDIA, any CPU) or mlx"),
         (("--agent", "oracle"), "--agent oracle"),
         (("--agent", "scripted:nowhere"), "nowhere"),
         (("--task", "nowhere"), "there is no task.toml"),
@@ -183,5 +182,5 @@ def test_init_refuses_a_folder_that_is_not_empty(toy, tmp_path):
     before = snapshot(toy)
     assert "not empty" in refused("init", str(toy), cwd=tmp_path)
     assert snapshot(toy) == before
-    assert "--backend mlx" in refused("init", str(tmp_path / "new"), "--backend", "mlx", cwd=tmp_path)
+    assert "--backend tpu" in refused("init", str(tmp_path / "new"), "--backend", "tpu", cwd=tmp_path)
     assert not (tmp_path / "new").exists()

@@ -78,7 +78,7 @@ def test_removing_asks_first(own: Path) -> None:
     ("words", "said"),
     [
         (["prepare", "--dataset", "wikipedia"], "use stdlib, climbmix, or the path of a folder or file"),
-        (["prepare", "--dataset", "stdlib", "--backend", "tpu"], "--backend tpu: not there yet"),
+        (["prepare", "--dataset", "stdlib", "--backend", "tpu"], "--backend tpu: no such backend"),
         (["init", "w", "--dataset", "nowhere"], "--dataset nowhere: no such data set"),
         (["init", "w", "--shards", "3"], "--shards goes with --dataset climbmix"),
         (["data", "remove", "-x"], "No such option"),

@@ -55,7 +55,9 @@ def prepare(folder: Path) -> dict[str, Any]:
     return {**paths, "checkpoint": str(folder / "checkpoint.safetensors")}
 
 
-def trial_of(folder: Path, prepared: dict[str, Any], source: str, **changes: Any) -> dict[str, Any]:
+def trial_of(
+    folder: Path, prepared: dict[str, Any], source: str, serve: list[str] = SERVE, **changes: Any
+) -> dict[str, Any]:
     """The trial file's content for one evaluation in `folder`, with two fresh checkouts of `source` as train.py."""
     folders = [folder / f"serve-{i}" / "cuda" for i in (1, 2)]
     for checkout in folders:
@@ -74,7 +76,7 @@ def trial_of(folder: Path, prepared: dict[str, Any], source: str, **changes: Any
         "control": None,
         "checkpoint": prepared["checkpoint"],
         "prepared": prepared,
-        "serve": {"command": SERVE, "folders": [str(checkout) for checkout in folders]},
+        "serve": {"command": serve, "folders": [str(checkout) for checkout in folders]},
         "answer": str(folder / "measurement.json"),
         "store": str(folder / "store"),
         "incumbent_store": None,

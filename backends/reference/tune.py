@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backends.cuda.rehearsal import Order, Report, rehearse
 from backends.reference import profiles
 from backends.reference.corpus import BadInput
 from backends.reference.profiles import Device
+from backends.reference.rehearsal import Order, Report, rehearse
 from backends.reference.scaffold import with_value
 
 ROWS, TOTAL = "DEVICE_BATCH_SIZE", "TOTAL_BATCH_SIZE"
