@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from core import control
-from core.errors import AutoresearchError, UsageError
+from core.errors import AutoresearchError, EngineUnreachable, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
 from tui.best import best, completion, evaluate
 from tui.data import DATASET, SHARDS, absolute, data, prepare
@@ -276,7 +276,9 @@ for command in (prepare, data, best, evaluate, tune, open_run, import_run, compl
 def _command(workspace: Path | None, tag: str | None, command: str) -> int:
     folder = find(workspace, tag, here=True)
     if not control.alive(folder):
-        raise UsageError(f"run {folder.name} is not going on; start it again with: autoresearch resume {folder.name}")
+        raise EngineUnreachable(
+            f"run {folder.name} is not going on; start it again with: autoresearch resume {folder.name}"
+        )
     click.echo(f"{folder.name}: {control.send(folder, command)}")
     return 0
 

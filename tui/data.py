@@ -12,7 +12,6 @@ import click
 
 from core.errors import UsageError
 from core.launch import known_backend
-from core.sandbox import die_with_parent
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
 
@@ -73,19 +72,19 @@ def absolute(dataset: str) -> str:
 def _verb(backend: str | None, *words: str) -> int:
     """Run the verb with this terminal as its own and return its exit status; it says its errors itself."""
     argv = [sys.executable, "-P", "-m", f"backends.{known_backend(backend)}", "data", *words]
-    child = subprocess.Popen(argv, preexec_fn=_as_our_child)
+    from core.sandbox import die_with_parent  # here: completing a command line does without it
+
+    def as_our_child() -> None:
+        # A terminal interrupts both of us: the child turns a deaf ear until it can answer with a line of its own.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        die_with_parent()  # half-done work is gone on with
+
+    child = subprocess.Popen(argv, preexec_fn=as_our_child)
     try:
         code = child.wait()
     except KeyboardInterrupt:
         return _end(child)
     return code if code >= 0 else 128 - code
-
-
-def _as_our_child() -> None:
-    """A terminal interrupts both of us: the child turns a deaf ear until it can answer with a line of its own. It goes
-    when we go; half-done work is gone on with."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:

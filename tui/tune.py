@@ -13,7 +13,6 @@ import click
 from core.control import lock_device
 from core.errors import RunFailed, UsageError
 from core.launch import BACKENDS, known_backend
-from core.sandbox import die_with_parent
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
 
@@ -38,6 +37,8 @@ def tune(workspace: Path | None, backend: str | None, device: str, seconds: floa
     folder, backend = _task_folder(workspace or Path.cwd(), backend)
     verb = [sys.executable, "-P", "-m", f"backends.{backend}"]
     name, lock = _device(verb, device)
+    from core.sandbox import die_with_parent  # here: completing a command line does without it
+
     with lock_device(name, lock, "autoresearch tune") as held:
         words = ["tune", str(folder), "--device", name, "--seconds", str(seconds), *(["--dry-run"] if dry_run else [])]
         # The lock goes along: the device stays held for as long as the measurement lives.
