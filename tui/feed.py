@@ -28,6 +28,7 @@ from tui.tail import Lines, Tail, as_float, parse, to_event
 CURVE_POINTS = 128  # of the loss curve: when it is full, every second point goes
 _ALIVE_EVERY_SECONDS = 1.0
 _STEPS_TOLD = 200
+_FEW_LINES = 3  # up to which a trial that prints them is told from its telemetry too
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ class Feed:
         self._log: Tail | None = None
         self._reports: Tail | None = None
         self._printed: tuple[str, ...] = ()
+        self._steps: tuple[str, ...] = ()
         self._engine_log = Tail(run_folder / "engine.log")
 
     @property
@@ -245,15 +247,16 @@ class Feed:
             return
         if self._log is None or self._log.path != path:
             self._log, self._reports = Tail(path), Tail(path.with_name("telemetry.jsonl"))
-            self._printed = ()
+            self._printed = self._steps = ()
         printed = self._log.read()
         self._printed = self._printed if printed is None else printed
-        # A trial that prints nothing, as the reference one, is told from its telemetry.
-        reports = None if self._printed or self._reports is None else self._reports.read()
+        # A trial that prints next to nothing, as the reference one, is told from its telemetry.
+        quiet = len(self._printed) <= _FEW_LINES
+        reports = self._reports.read() if quiet and self._reports is not None else None
         if reports is not None:
-            printed = tuple(filter(None, (step_words(parse(line)) for line in reports[-_STEPS_TOLD:])))
-        if printed is not None:
-            self.state = replace(self.state, log=Log(number, printed))
+            self._steps = tuple(filter(None, (step_words(parse(line)) for line in reports[-_STEPS_TOLD:])))
+        if printed is not None or reports is not None:
+            self.state = replace(self.state, log=Log(number, self._printed + (self._steps if quiet else ())))
 
     def _log_path(self) -> tuple[int | None, Path | None]:
         trials, live = self.run_folder / "trials", self.state.live

@@ -131,16 +131,21 @@ def test_the_wanted_log_is_the_last_trials(recorded: Path) -> None:
     assert (feed.state.log.number, feed.state.log.lines) == (4, ("second trial",))
 
 
-def test_a_trial_that_prints_nothing_is_told_from_its_telemetry(recorded: Path) -> None:
+def test_a_trial_that_prints_next_to_nothing_is_told_from_its_telemetry(recorded: Path) -> None:
     log = recorded / "trials" / "18-1" / "log"
     log.write_text("")
     feed = Feed(recorded)
     feed.read()
     assert feed.state.log is not None
     assert feed.state.log.lines[-1] == "step    67   0:09  loss 3.8105  59.6k tok/s"
-    log.write_text("---\nval_bpb: 2.3\n")
+    log.write_text("cpu: attention sdpa\n")
     feed.read()
-    assert feed.state.log.lines == ("---", "val_bpb: 2.3")
+    assert feed.state.log.lines[0] == "cpu: attention sdpa"
+    assert feed.state.log.lines[-1] == "step    67   0:09  loss 3.8105  59.6k tok/s"
+    summary = ("cpu: attention sdpa", "---", "val_bpb: 2.3", "num_steps: 67")
+    log.write_text("\n".join(summary) + "\n")
+    feed.read()
+    assert feed.state.log.lines == summary
 
 
 def test_a_long_log_shows_its_end(tmp_path: Path) -> None:
