@@ -75,6 +75,20 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Steered:
+    """A note of the user's to the agent, for its next proposals."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalTurned:
+    """From here on every proposal waits for the user's word, or none does; one that waits is then approved."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """`done`: the limit was reached; `stopped`: by the user; `failed`: it cannot go on, `message` says the mend."""
 
@@ -113,6 +127,30 @@ class Proposed:
     description: str
     hypothesis: str
     details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAwaited:
+    """The proposal waits for the user's word. `diff` is what would be committed, against the parent."""
+
+    number: int
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The user's yes. `edits`: the user's own version of the whole edit; None: as it was proposed."""
+
+    number: int
+    edits: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The user's no: the proposal becomes no experiment, and the agent gets to read the reason."""
+
+    number: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +264,45 @@ class ExperimentDone:
     number: int
 
 
+# --- a finished experiment once more ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AgainAsked:
+    """The user wants another trial of a finished experiment, with a fresh seed. Its verdict stays as it is."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgainStarted:
+    """That experiment is in flight once more: the events of a trial follow, with its number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgainDone:
+    """The last event of such a trial: its measurement, or its crash, stands beside the first one."""
+
+    number: int
+
+
 Event = (
     RunStarted
     | EngineStarted
     | RunPaused
     | RunContinued
     | Acknowledged
+    | Steered
+    | ApprovalTurned
     | RunEnded
     | Proposing
     | ProposalRefused
     | Proposed
+    | ApprovalAwaited
+    | Approved
+    | Rejected
     | Committed
     | TrialStarted
     | TrialReady
@@ -248,11 +315,27 @@ Event = (
     | Judged
     | BranchMoved
     | ExperimentDone
+    | AgainAsked
+    | AgainStarted
+    | AgainDone
 )
 
 # --- commands --------------------------------------------------------------------------------------------------------
 
-Command = Literal["pause", "pause-after", "resume", "skip", "stop", "stop-now"]
+Command = Literal[
+    "pause",
+    "pause-after",
+    "resume",
+    "skip",
+    "stop",
+    "stop-now",
+    "steer",  # text: str
+    "approval-on",
+    "approval-off",
+    "approve",  # number: int; edits: {path: text} or None
+    "reject",  # number: int; reason: str
+    "again",  # number: int
+]
 
 # --- to and from a journal line --------------------------------------------------------------------------------------
 

@@ -50,12 +50,23 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """Another trial of a finished experiment, asked for by the user. `reason` says why it has no measurement."""
+
+    trial: int
+    measurement: Measurement | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """One committed proposal and what became of it. Number 0 is the baseline.
 
     lines: total lines of the artifact at this commit (the tie rule compares them).
     delta: value minus the value of the incumbent it was judged by; None for the baseline and for crashes.
     diff: unified diff of the artifact against its parent; for the baseline, empty.
+    repeats: trials after the verdict; they change nothing about it.
+    edited: whether the user changed the proposal before approving it.
     """
 
     number: int
@@ -71,5 +82,7 @@ class Experiment:
     incumbent: int | None
     delta: float | None
     trials: int
-    trial: int  # the number of the last one: its logs and checkpoint are in trials/<number>-<trial>
+    trial: int  # the number of the one that was judged: its logs and checkpoint are in trials/<number>-<trial>
     log_tail: str = ""
+    repeats: tuple[Repeat, ...] = ()
+    edited: bool = False

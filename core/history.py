@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from core import events as ev
-from core.experiment import Experiment, Measurement, Verdict
+from core.experiment import Experiment, Measurement, Repeat, Verdict
 
-Phase = Literal["starting", "proposing", "committing", "startup", "training", "evaluating", "deciding", "ended"]
+Phase = Literal[
+    "starting", "proposing", "approving", "committing", "startup", "training", "evaluating", "deciding", "ended"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,19 @@ class Pending:
     held_since: float | None = None
     ready_at: float | None = None
     held_seconds: float = 0.0  # within this trial, since READY
+    awaited: ev.ApprovalAwaited | None = None  # it waits for the user's word
+    edited: bool = False  # the user changed the proposal
+    again: bool = False  # another trial of a finished experiment
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the user told the agent: a note, or why a proposal was rejected. `number`: the next experiment then."""
+
+    number: int
+    text: str
+    time: float
+    rejected: str = ""  # the description of the proposal that this rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,10 @@ class History:
     ended: ev.RunEnded | None = None
     refused: int = 0
     last_refusal: ev.ProposalRefused | None = None
+    notes: tuple[Note, ...] = ()
+    rejected: tuple[ev.Proposed, ...] = ()
+    approval: bool = False  # whether every proposal waits for the user's word
+    asked_again: tuple[int, ...] = ()  # experiments that the user wants another trial of
     last_time: float = 0.0
     active_seconds: float = 0.0  # the time engines have spent on this run, pauses left out
 
@@ -62,11 +81,19 @@ class History:
     @property
     def standing_still(self) -> bool:
         """Whether a pause is in force, between trials or within one."""
-        return self.paused is not None or (self.pending is not None and self.pending.held_since is not None)
+        p = self.pending
+        return self.paused is not None or (p is not None and (p.held_since is not None or p.awaited is not None))
 
     @property
     def next_number(self) -> int:
-        return self.pending.number if self.pending else len(self.experiments)
+        """Of the experiment in flight, or of the next one where none is."""
+        return self.pending.number if self.pending and not self.pending.again else len(self.experiments)
+
+    @property
+    def repeats(self) -> int | None:
+        """The finished experiment whose turn it is to have another trial; None while something else is in flight."""
+        free = self.pending is None or self.pending.again or self.pending.proposed is None
+        return self.asked_again[0] if free and self.asked_again else None
 
     def count(self, outcome: str) -> int:
         """Finished experiments with this verdict. The baseline is no keep: it is what keeps are measured against."""
@@ -106,6 +133,17 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
             return replace(h, refused=h.refused + 1, last_refusal=event)
         case ev.Acknowledged():
             return h
+        case ev.Steered():
+            return replace(h, notes=(*h.notes, Note(h.next_number, event.text, time)))
+        case ev.ApprovalTurned():
+            waits = h.pending if event.on or not h.pending else replace(h.pending, awaited=None)
+            return replace(h, approval=event.on, pending=waits)
+        case ev.AgainAsked():
+            return replace(h, asked_again=(*h.asked_again, event.number))
+        case ev.AgainStarted():
+            return _again(h, event.number)
+        case ev.AgainDone():
+            return _repeated(h, event.number)
         case _:
             return _experiment(h, event, time)
 
@@ -121,6 +159,12 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
     match event:
         case ev.Proposed():
             return replace(h, phase="committing", pending=Pending(event.number, proposed=event))
+        case ev.ApprovalAwaited():
+            return replace(h, phase="approving", pending=replace(p, awaited=event))
+        case ev.Approved():
+            return replace(h, phase="committing", pending=_approved(p, event))
+        case ev.Rejected():
+            return _rejected(h, p, event, time)
         case ev.Committed():
             return replace(h, pending=replace(p, committed=event))
         case ev.TrialStarted():
@@ -174,6 +218,7 @@ def _finished(h: History, p: Pending) -> History:
         trials=p.trials,
         trial=p.trial,
         log_tail=p.crashed.log_tail if p.crashed else "",
+        edited=p.edited,
     )
     kept = experiment.verdict.outcome == "keep"
     return replace(
@@ -183,3 +228,57 @@ def _finished(h: History, p: Pending) -> History:
         incumbent=experiment.number if kept else h.incumbent,
         phase="starting",
     )
+
+
+# --- the user's word on a proposal, and another trial of what is finished --------------------------------------------
+
+
+def _approved(p: Pending, event: ev.Approved) -> Pending:
+    if event.edits is None or p.proposed is None:
+        return replace(p, awaited=None)
+    # What the agent remembers of its proposal is no longer so.
+    return replace(p, awaited=None, edited=True, proposed=replace(p.proposed, edits=event.edits, details={}))
+
+
+def _rejected(h: History, p: Pending, event: ev.Rejected, time: float) -> History:
+    if p.proposed is None:
+        return h
+    described = p.proposed.description
+    return replace(
+        h,
+        phase="proposing",
+        pending=Pending(event.number),
+        refused=h.refused + 1,
+        last_refusal=ev.ProposalRefused(event.number, f"rejected: {event.reason}", described),
+        rejected=(*h.rejected, p.proposed),
+        notes=(*h.notes, Note(event.number, event.reason, time, described)),
+    )
+
+
+def _again(h: History, number: int) -> History:
+    e = next((e for e in h.experiments if e.number == number), None)
+    if e is None:
+        return h  # a foreign or damaged line
+    pending = Pending(
+        number,
+        proposed=ev.Proposed(number, e.parent, e.incumbent, {}, e.description, e.hypothesis, e.details),
+        committed=ev.Committed(number, e.commit, "", e.diff, e.lines),
+        trial=max([e.trial, *(r.trial for r in e.repeats)]),
+        trials=e.trials,
+        edited=e.edited,
+        again=True,
+    )
+    return replace(h, pending=pending)
+
+
+def _repeated(h: History, number: int) -> History:
+    p = h.pending
+    if p is None or not p.again or p.number != number:
+        return h
+    repeat = Repeat(p.trial, p.measurement, p.crashed.reason if p.crashed else "")
+    experiments = tuple(
+        replace(e, trials=p.trials, repeats=(*e.repeats, repeat)) if e.number == number else e for e in h.experiments
+    )
+    at = h.asked_again.index(number) if number in h.asked_again else len(h.asked_again)
+    left = (*h.asked_again[:at], *h.asked_again[at + 1 :])
+    return replace(h, experiments=experiments, asked_again=left, pending=None, phase="starting")
