@@ -1,7 +1,8 @@
 """The one door back in: a unix socket that takes commands, acknowledges each and says when it takes effect.
 
 Engine side: `Control` (a thread that only sets flags and wakes the engine). Viewer side: `alive` and `send`.
-One JSON line each way: `{"command": "pause"}` → `{"ok": true, "effect": "…"}`.
+One JSON line each way: `{"command": "steer", "text": "…"}` → `{"ok": true, "effect": "…"}`. The other keys are the
+details of the command; `core.events` names them, `core.wishes` checks them.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, get_args
+from typing import IO, Any, get_args
 
 import platformdirs
 
 from core.errors import Busy, EngineUnreachable, UsageError
 from core.events import Acknowledged, Command
-from core.history import Phase
+from core.history import Pending, Phase
 
 _LONGEST_SOCKET_PATH = 100  # bytes; the kernels' limits are 107 (Linux) and 103 (macOS)
-_LONGEST_LINE = 64 * 1024
+_LONGEST_LINE = 64 * 1024  # of an answer
+LONGEST_COMMAND = 4 * 2**20  # bytes: `approve` carries whole files
 _LOCK_ATTEMPTS = 5
 
 
@@ -79,14 +81,32 @@ def lock_device(device: str, name: str, holder: str) -> IO[str]:
     `name` is what it is locked by: a GPU's UUID, for one card may be cuda to one engine and cuda:1 to another.
     """
     busy = f"device {device} is in use by another run, and two at once would spoil each other's time; stop it or wait"
+    return lock(_device_lock(name), busy, holder)
+
+
+def device_holder(name: str) -> str | None:
+    """Who holds the device of this name just now, in the holder's words (a run folder); None if nobody does."""
+    path = _device_lock(name)
+    if not _held(path):
+        return None
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="utf-8", errors="replace").strip().partition(" ")[2]
+    return ""
+
+
+def _device_lock(name: str) -> Path:
     safe = "".join(c if c.isalnum() else "-" for c in name)
-    return lock(cache_folder() / "locks" / f"{safe}.lock", busy, holder)
+    return cache_folder() / "locks" / f"{safe}.lock"
 
 
 def alive(run_folder: Path) -> bool:
     """Whether an engine holds this run now."""
+    return _held(run_folder / "engine.lock")
+
+
+def _held(path: Path) -> bool:
     try:
-        with open(run_folder / "engine.lock") as file:
+        with open(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -98,17 +118,22 @@ def alive(run_folder: Path) -> bool:
 # --- viewer side -----------------------------------------------------------------------------------------------------
 
 
-def send(run_folder: Path, command: str, timeout: float = 5.0) -> str:
+def send(run_folder: Path, command: str, timeout: float = 5.0, **details: object) -> str:
     """Send one command and return the sentence that says when it takes effect.
 
     Raises EngineUnreachable where no engine answers within `timeout` seconds, UsageError where it refuses.
     """
     gone = f"no engine answers for run {run_folder.name}; start it again with: autoresearch resume {run_folder.name}"
+    line = json.dumps({**details, "command": command}, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    if len(line) > LONGEST_COMMAND:
+        raise UsageError(
+            f"{command}: {len(line):,} bytes are too many; an engine takes {LONGEST_COMMAND:,}; shorten it"
+        )
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             connection.connect(str(socket_path(run_folder)))
-            connection.sendall(json.dumps({"command": command}).encode() + b"\n")
+            connection.sendall(line)
             with connection.makefile("rb") as lines:
                 answer = json.loads(lines.readline(_LONGEST_LINE))
     except (OSError, json.JSONDecodeError):
@@ -121,10 +146,20 @@ def send(run_folder: Path, command: str, timeout: float = 5.0) -> str:
 # --- engine side -----------------------------------------------------------------------------------------------------
 
 
+Details = Mapping[str, Any]
+Grant = Callable[[Command, Details], str | None]
+
+
+def _none_granted(command: Command, details: Details) -> None:
+    """Where there is no run to record facts of."""
+    return
+
+
 class Control:
     """What the user wants of the engine, as flags. `wake` becomes readable whenever one of them changes.
 
-    The thread behind it only changes flags and journals acknowledgements; the engine does the rest in its own.
+    The thread behind it changes flags, has facts recorded (`grant`) and journals acknowledgements; the engine does the
+    rest in its own.
     """
 
     def __init__(
@@ -132,11 +167,13 @@ class Control:
         run_folder: Path,
         record: Callable[[Acknowledged], object],
         phase: Callable[[], Phase],
-        in_baseline: Callable[[], bool] = lambda: False,
+        in_flight: Callable[[], Pending] = lambda: Pending(-1),
+        grant: Grant = _none_granted,
     ) -> None:
-        """`record` makes an acknowledgement durable; `phase` and `in_baseline` say what the run is doing.
+        """`record` makes an acknowledgement durable; `phase` and `in_flight` say what the run is doing.
 
-        All three are called from the thread of this door.
+        `grant` records what a command with details asks for and returns its effect; None for a command that it does
+        not know, UsageError for one that it refuses. All four are called from the thread of this door.
         """
         self.paused = False
         self.pause_after = False
@@ -146,7 +183,7 @@ class Control:
         self.wake.setblocking(False)
         self._waker.setblocking(False)
         self._skip = False
-        self._record, self._phase, self._in_baseline = record, phase, in_baseline
+        self._record, self._phase, self._in_flight, self._grant = record, phase, in_flight, grant
         self._changed = threading.Condition()
         self._path = socket_path(run_folder)
         self._server = self._listen()
@@ -174,18 +211,25 @@ class Control:
 
     def wait_while_paused(self) -> None:
         """Block until the run is no longer paused, or has to stop."""
+        self.wait_until(lambda: not self.paused)
+
+    def wait_until(self, answered: Callable[[], bool]) -> None:
+        """Block until this is so, or the run has to stop. Looked at again after every command, and only then."""
         with self._changed:
-            self._changed.wait_for(lambda: not self.paused or self.stopping or self.stopping_now)
+            self._changed.wait_for(lambda: answered() or self.stopping or self.stopping_now)
 
     def hold(self) -> None:
         """Pause on the engine's own account (a blocked branch, `pause-after`)."""
         with self._changed:
             self.paused, self.pause_after = True, False
 
-    def apply(self, command: Command) -> str:
-        """Take a command; returns when it takes effect, in words. Journals the acknowledgement."""
+    def apply(self, command: Command, details: Details | None = None) -> str:
+        """Take a command; returns when it takes effect, in words. Journals the acknowledgement.
+
+        Raises UsageError where it is refused; then nothing was changed.
+        """
         with self._changed:
-            effect = self._apply(command)
+            effect = self._grant(command, details or {}) or self._flag(command)
             try:
                 self._record(Acknowledged(command, effect))
             finally:  # a full disk must not keep a stop from being heard
@@ -194,8 +238,8 @@ class Control:
                     self._waker.send(b"!")
         return effect
 
-    def _apply(self, command: Command) -> str:
-        phase = self._phase()
+    def _flag(self, command: Command) -> str:
+        phase, p = self._phase(), self._in_flight()
         in_trial = phase in ("startup", "training")
         match command:
             case "pause" if self.paused:
@@ -212,19 +256,26 @@ class Control:
                 was = self.paused or self.pause_after or self.stopping
                 self.paused = self.pause_after = self.stopping = False
                 return "goes on" if was else "was not paused"
-            case "skip" if in_trial and self._in_baseline():
+            case "skip" if in_trial and p.number == 0 and not p.again:
                 return "not done: the baseline is what everything else is measured against"
             case "skip" if in_trial:
                 self._skip = True
-                return "ends this trial and discards its experiment"
+                kept = f"ends this trial; the verdict on #{p.number} stays"
+                return kept if p.again else "ends this trial and discards its experiment"
+            case "skip" if phase == "approving":
+                return "nothing to skip: no trial is running; the proposal that waits can be rejected"
             case "skip":
                 return "nothing to skip: no trial is running"
+            case "stop" | "stop-now" if phase == "approving":
+                self.stopping, self.stopping_now, self.paused = True, command == "stop-now", False
+                return "stops now; the proposal waits for your answer again on resume"
             case "stop":
                 self.stopping, self.paused = True, False
                 return "stops after this experiment"
             case "stop-now":
                 self.stopping_now, self.paused = True, False
                 return "stops now; the trial under way is void and runs again on resume"
+        raise UsageError(f"{command}: no run here that could do that")
 
     def _listen(self) -> socket.socket:
         folder = self._path.parent
@@ -249,15 +300,19 @@ class Control:
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(2.0)
                 with connection.makefile("rb") as lines:
-                    answer = self._answer(lines.readline(_LONGEST_LINE))
+                    answer = self._answer(lines.readline(LONGEST_COMMAND))
                 connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def _answer(self, line: bytes) -> dict[str, object]:
         try:
-            command = json.loads(line)["command"]
-        except (ValueError, TypeError, KeyError, RecursionError):
+            details = json.loads(line)
+            command = details.pop("command")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return {"ok": False, "effect": "not a command: one JSON line with a key `command` is expected"}
         for known in get_args(Command):
             if command == known:
-                return {"ok": True, "effect": self.apply(known)}
+                try:
+                    return {"ok": True, "effect": self.apply(known, details)}
+                except UsageError as refusal:
+                    return {"ok": False, "effect": str(refusal)}
         return {"ok": False, "effect": f"unknown command {command!r}; known: {', '.join(get_args(Command))}"}

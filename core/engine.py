@@ -43,6 +43,7 @@ def main(argv: list[str]) -> int:
     reports = Reports(int(argv[0]))
     for ignored in (signal.SIGHUP, signal.SIGINT):
         signal.signal(ignored, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # called off: children go too
     sandbox.adopt_orphans()
     try:
         run = open_run(Options(**json.loads(argv[1])), lambda line: reports.say(progress=line))

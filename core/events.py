@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from core.experiment import Outcome
@@ -353,7 +354,7 @@ def from_record(record: Mapping[str, Any]) -> Event | None:
     kind: Any = TYPES.get(str(record.get("type")))
     if kind is None:
         return None
-    known = {f.name for f in dataclasses.fields(kind)}
+    known = _fields(kind)
     try:
         event: Event = kind(
             **{key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known}
@@ -361,3 +362,8 @@ def from_record(record: Mapping[str, Any]) -> Event | None:
     except TypeError:
         return None
     return event
+
+
+@cache
+def _fields(kind: type[Event]) -> frozenset[str]:
+    return frozenset(f.name for f in dataclasses.fields(kind))

@@ -6,11 +6,12 @@ history = fold(events)          # or, one event at a time: history = reduce(hist
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from core import events as ev
 from core.experiment import Experiment, Measurement, Repeat, Verdict
+from core.facts import replace
 
 Phase = Literal[
     "starting", "proposing", "approving", "committing", "startup", "training", "evaluating", "deciding", "ended"
@@ -35,13 +36,17 @@ class Pending:
     ready_at: float | None = None
     held_seconds: float = 0.0  # within this trial, since READY
     awaited: ev.ApprovalAwaited | None = None  # it waits for the user's word
+    approved: bool = False
     edited: bool = False  # the user changed the proposal
     again: bool = False  # another trial of a finished experiment
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the user told the agent: a note, or why a proposal was rejected. `number`: the next experiment then."""
+    """What the user told the agent: a note, or why a proposal was rejected.
+
+    number: the experiment under way then, or the next one where none was.
+    """
 
     number: int
     text: str
@@ -67,6 +72,8 @@ class History:
     refused: int = 0
     last_refusal: ev.ProposalRefused | None = None
     notes: tuple[Note, ...] = ()
+    notes_asked: int = 0  # how many there were when the agent was last asked
+    notes_read: int = 0  # how many there were at the asking that it has answered
     rejected: tuple[ev.Proposed, ...] = ()
     approval: bool = False  # whether every proposal waits for the user's word
     asked_again: tuple[int, ...] = ()  # experiments that the user wants another trial of
@@ -83,6 +90,11 @@ class History:
         """Whether a pause is in force, between trials or within one."""
         p = self.pending
         return self.paused is not None or (p is not None and (p.held_since is not None or p.awaited is not None))
+
+    @property
+    def waiting(self) -> ev.Proposed | None:
+        """The proposal that waits for the user's word."""
+        return self.pending.proposed if self.pending and self.pending.awaited else None
 
     @property
     def next_number(self) -> int:
@@ -120,7 +132,8 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
         case ev.RunStarted():
             return replace(h, run=event, started_at=time)
         case ev.EngineStarted():
-            return replace(h, engine=event, ended=None, paused=None, paused_since=None, phase="starting")
+            phase: Phase = "approving" if h.waiting else "starting"
+            return replace(h, engine=event, ended=None, paused=None, paused_since=None, phase=phase)
         case ev.RunPaused():
             return replace(h, paused=event, paused_since=time)
         case ev.RunContinued():
@@ -128,17 +141,18 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
         case ev.RunEnded():
             return replace(h, ended=event, phase="ended", paused=None, paused_since=None)
         case ev.Proposing():
-            return replace(h, phase="proposing", pending=Pending(event.number))
+            return replace(h, phase="proposing", pending=Pending(event.number), notes_asked=len(h.notes))
         case ev.ProposalRefused():
-            return replace(h, refused=h.refused + 1, last_refusal=event)
+            return replace(h, refused=h.refused + 1, last_refusal=event, notes_read=h.notes_asked)
         case ev.Acknowledged():
             return h
         case ev.Steered():
             return replace(h, notes=(*h.notes, Note(h.next_number, event.text, time)))
         case ev.ApprovalTurned():
-            waits = h.pending if event.on or not h.pending else replace(h.pending, awaited=None)
-            return replace(h, approval=event.on, pending=waits)
-        case ev.AgainAsked():
+            h = replace(h, approval=event.on)
+            off = h.pending if h.waiting and not event.on else None
+            return replace(h, phase="committing", pending=replace(off, awaited=None, approved=True)) if off else h
+        case ev.AgainAsked() if any(e.number == event.number for e in h.experiments):
             return replace(h, asked_again=(*h.asked_again, event.number))
         case ev.AgainStarted():
             return _again(h, event.number)
@@ -158,7 +172,8 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
     p = h.pending or Pending(getattr(event, "number", 0))
     match event:
         case ev.Proposed():
-            return replace(h, phase="committing", pending=Pending(event.number, proposed=event))
+            pending = Pending(event.number, proposed=event)
+            return replace(h, phase="committing", pending=pending, notes_read=h.notes_asked)
         case ev.ApprovalAwaited():
             return replace(h, phase="approving", pending=replace(p, awaited=event))
         case ev.Approved():
@@ -173,7 +188,7 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
             )
             return replace(h, phase="startup", pending=p)
         case ev.TrialReady():
-            return replace(h, phase="training", pending=replace(p, ready_at=time))
+            return replace(h, phase="training", pending=replace(p, ready_at=time, held_seconds=0.0))
         case ev.TrialHeld():
             return replace(h, pending=replace(p, held_since=time))
         case ev.TrialContinued():
@@ -235,9 +250,10 @@ def _finished(h: History, p: Pending) -> History:
 
 def _approved(p: Pending, event: ev.Approved) -> Pending:
     if event.edits is None or p.proposed is None:
-        return replace(p, awaited=None)
+        return replace(p, awaited=None, approved=True)
     # What the agent remembers of its proposal is no longer so.
-    return replace(p, awaited=None, edited=True, proposed=replace(p.proposed, edits=event.edits, details={}))
+    proposed = replace(p.proposed, edits=event.edits, details={})
+    return replace(p, awaited=None, approved=True, edited=True, proposed=proposed)
 
 
 def _rejected(h: History, p: Pending, event: ev.Rejected, time: float) -> History:

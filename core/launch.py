@@ -30,6 +30,7 @@ class Options:
     """What the user asked for. `resume` names the tag of a run that is to go on; most others then stay as recorded.
 
     experiments: proposals after the baseline; for `resume`, more of them. None: no limit (resume: the limit it had).
+    approve: every proposal waits for the user's word; a run that is to go on keeps this as it was, unless asked here.
     """
 
     workspace: str
@@ -43,6 +44,7 @@ class Options:
     experiments: int | None = None
     hours: float | None = None
     keep_checkpoints: bool = False
+    approve: bool = False
     resume: str | None = None
 
 
@@ -60,9 +62,35 @@ def known_backend(name: str | None) -> str:
     return name or best_backend()
 
 
-def launch(options: Options, progress: Callable[[str], None]) -> Path:
+def task_folder(root: Path, options: Options) -> str:
+    """The folder of the task, relative to the workspace."""
+    backend = options.backend
+    known_backend(backend)  # or it raises
+    if options.task is not None:
+        path = (Path(options.workspace) / options.task).resolve()
+        path = path.parent if path.name == "task.toml" else path
+        if not path.is_relative_to(root):
+            raise UsageError(f"--task {options.task}: lies outside the workspace {root}")
+        return "" if path == root else path.relative_to(root).as_posix()
+    if backend is not None:
+        return backend
+    here = Path(options.workspace).resolve()
+    if (here / "task.toml").is_file():
+        return "" if here == root else here.relative_to(root).as_posix()
+    for name in (best_backend(), *BACKENDS):
+        if (root / name / "task.toml").is_file():
+            return name
+    return ""
+
+
+def launch(
+    options: Options,
+    progress: Callable[[str], None],
+    born: Callable[[subprocess.Popen[bytes]], object] = lambda engine: None,
+) -> Path:
     """Start the engine and wait until its run is open. Returns the run folder.
 
+    `born` gets the engine's process at once: who waits in another thread calls it off by `terminate`, as Ctrl-C does.
     Raises what stopped it: UsageError (nothing was changed) or RunFailed.
     """
     reading, writing = os.pipe()
@@ -76,6 +104,7 @@ def launch(options: Options, progress: Callable[[str], None]) -> Path:
             start_new_session=True,
         )
         os.close(writing)
+        born(engine)
         try:
             with open(reading, encoding="utf-8") as reports:
                 for line in reports:

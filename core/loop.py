@@ -1,5 +1,7 @@
 """The loop: propose, commit, run, measure, judge, and keep what improved. It never stops by itself.
 
+Between proposal and commit the user may want a word, and between two experiments another trial of a finished one.
+
 Each step looks first whether the journal already has its result, so going on after a crash is the same code as going
 on. Every event is durable before the next line here runs: `core.run` drains this generator into the journal.
 """
@@ -12,6 +14,9 @@ from typing import TYPE_CHECKING
 from core import agents
 from core.errors import RunFailed
 from core.events import (
+    AgainDone,
+    AgainStarted,
+    ApprovalAwaited,
     BranchMoved,
     Committed,
     Event,
@@ -37,7 +42,9 @@ REFUSALS_IN_A_ROW = 25
 def research(run: Run) -> Iterator[Event]:
     """Do experiments on this run until a limit or the user ends it. START HERE."""
     while run.goes_on():
+        yield from repeat(run)
         yield from propose(run)
+        yield from approve(run)
         yield from commit(run)
         yield from measure(run)
         yield from decide(run)
@@ -45,20 +52,33 @@ def research(run: Run) -> Iterator[Event]:
         yield from conclude(run)
 
 
+def repeat(run: Run) -> Iterator[Event]:
+    """Begin another trial of a finished experiment where the user has asked for one.
+
+    It is in flight once more: `measure` runs its commit with a fresh seed, nothing is judged, and the branch stays.
+    """
+    if run.in_flight.proposed or run.history.repeats is None:
+        return
+    yield from run.hold_if_paused()
+    number = run.history.repeats
+    if number is not None and not (run.control.stopping or run.control.stopping_now):
+        yield AgainStarted(number)
+
+
 def propose(run: Run) -> Iterator[Event]:
     """Ask the agent until it has an edit that no experiment has had. The first experiment is the baseline."""
     if run.in_flight.proposed:
         return
-    number, best = run.history.next_number, run.history.best
     yield from run.hold_if_paused()
-    if run.control.stopping or run.control.stopping_now:
+    if not run.wants_proposal():
         return
+    number, best = run.history.next_number, run.history.best
     yield Proposing(number, best.number if best else None)
     proposal, refusals = BASELINE if number == 0 else None, 0
     while proposal is None and not run.control.stopping_now:
         try:
-            proposal = run.agent.propose(run.request())
-            proposal = run.checked(proposal)
+            proposal = run.agent.propose(run.proposals.request())
+            proposal = run.proposals.checked(proposal)
         except agents.Refused as refusal:
             proposal, refusals = None, refusals + 1
             yield ProposalRefused(number, refusal.reason, refusal.description)
@@ -77,13 +97,30 @@ def propose(run: Run) -> Iterator[Event]:
         )
 
 
+def approve(run: Run) -> Iterator[Event]:
+    """Show the proposal and wait for the user's yes or no, where the user wants that. The baseline is nobody's idea.
+
+    The answer is recorded by the door (`core.wishes`), so a no leaves nothing in flight: the agent is asked anew.
+    """
+    p = run.in_flight
+    if p.proposed is None or p.committed or p.approved or p.number == 0:
+        return
+    if not p.awaited:
+        if not run.history.approval:
+            return
+        yield ApprovalAwaited(p.number, run.diff(p.proposed))
+    run.control.wait_until(lambda: run.history.waiting is None)
+
+
 def commit(run: Run) -> Iterator[Event]:
     """Write the proposal into git on top of the incumbent, and pin it so that nothing is ever lost."""
-    proposed = run.in_flight.proposed
-    if proposed is None or run.in_flight.committed:
+    p, proposed = run.in_flight, run.in_flight.proposed
+    if proposed is None or p.awaited or p.committed:
         return
     if proposed.edits:
-        message = f"{proposed.description}\n\n{proposed.hypothesis}\n\nExperiment: {run.tag}/{proposed.number}\n"
+        edited = f"Edited-by-user: {'yes' if p.edited else 'no'}\n" if p.approved else ""
+        trailers = f"Experiment: {run.tag}/{proposed.number}\n{edited}"
+        message = f"{proposed.description}\n\n{proposed.hypothesis}\n\n{trailers}"
         written = run.workspace.commit(proposed.parent, run.in_workspace(proposed.edits), message)
     else:
         written = proposed.parent  # the baseline is the artifact as committed
@@ -95,7 +132,7 @@ def commit(run: Run) -> Iterator[Event]:
 def decide(run: Run) -> Iterator[Event]:
     """Keep, discard or crash: the judge compares finished facts."""
     p, best = run.in_flight, run.history.best
-    if p.committed is None or p.judged or not (p.measurement or p.crashed):
+    if p.committed is None or p.judged or p.again or not (p.measurement or p.crashed):
         return
     number = best.number if best else None
     if p.crashed:
@@ -125,11 +162,18 @@ def move_branch(run: Run) -> Iterator[Event]:
 
 
 def conclude(run: Run) -> Iterator[Event]:
-    """The experiment is over once its verdict, and the move that follows from it, are durable."""
+    """The experiment is over once its verdict, and the move that follows from it, are durable.
+
+    One that is in flight once more has its verdict: there the measurement, or the crash, is the end.
+    """
     p = run.in_flight
-    if not (p.committed and p.judged) or (p.judged.outcome == "keep" and run.history.tip != p.committed.commit):
+    if p.again and (p.measurement or p.crashed):
+        run.tidy(p)
+        yield AgainDone(p.number)
+    elif p.committed and p.judged and (p.judged.outcome != "keep" or run.history.tip == p.committed.commit):
+        run.tidy(p)
+        yield ExperimentDone(p.number)
+    else:
         return
-    run.tidy(p)
-    yield ExperimentDone(p.number)
     if run.control.pause_after:
         run.control.hold()

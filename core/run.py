@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import json
-import shutil
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core import agents
 from core.awake import Awake
-from core.checkpoints import prune
+from core.checkpoints import prune, tidy
 from core.control import Control
 from core.errors import AutoresearchError, BranchLocked, RunFailed
-from core.events import Event, ExperimentDone, RunContinued, RunEnded, RunPaused, RunStarted
-from core.experiment import Proposal
-from core.history import History, Pending, Phase, reduce
+from core.events import Event, ExperimentDone, Proposed, RunContinued, RunEnded, RunPaused, RunStarted
+from core.history import History, Pending, reduce
 from core.journal import Journal, replace_durably, results_tsv
 from core.judge import POLICIES
-from core.log import plain
 from core.loop import research
 from core.prepare import prepare
+from core.proposals import Proposals
 from core.standby import Standby
 from core.task import Task, parse
+from core.wishes import Wishes
 from core.workspace import Workspace
 
 LOCK_PATIENCE_SECONDS = 10.0  # another git holds a branch for an instant; longer is worth a pause
-LARGEST_SOURCE = 2**20  # characters of one artifact file
-LONGEST_DESCRIPTION, LONGEST_HYPOTHESIS = 300, 4000  # characters
 
 
 class Run:
@@ -66,8 +60,12 @@ class Run:
         self._frozen, self._fingerprint = started.frozen, started.fingerprint or None
         self._journal = journal
         self._recording = threading.Lock()
-        self._tried: dict[int, str] = {}  # experiment -> key of its source
-        self.control = Control(folder, self.record, self._phase, lambda: self.in_flight.number == 0)
+        self.agent_name = f"the {started.agent.partition(':')[0]} agent"
+        self.proposals = Proposals(self)
+        self.control = Control(
+            folder, self.record, lambda: self.journalled().phase, lambda: self.journalled().pending or Pending(-1),
+            Wishes(self).grant,
+        )  # fmt: skip
 
     # --- the journal -------------------------------------------------------------------------------------------------
 
@@ -79,9 +77,10 @@ class Run:
         if isinstance(event, ExperimentDone):
             replace_durably(self.folder / "results.tsv", results_tsv(self.history))
 
-    def _phase(self) -> Phase:
-        with self._recording:  # what a viewer reads in the journal is so here too
-            return self.history.phase
+    def journalled(self) -> History:
+        """The history for another thread: whatever a viewer has read in the journal is so here too."""
+        with self._recording:
+            return self.history
 
     @property
     def in_flight(self) -> Pending:
@@ -101,8 +100,13 @@ class Run:
             raise RunFailed(f"the baseline is no good ({done[0].verdict.reason}); {mend}")
         pending = self.history.pending
         if pending and pending.proposed:  # what is in flight is brought to its end first, as far as that goes
-            return not (self.control.stopping and pending.judged)
-        return not self.control.stopping and not self._limit_reached()
+            return not (self.control.stopping and (pending.judged or pending.awaited))
+        return not self.control.stopping and (self.history.repeats is not None or not self._limit_reached())
+
+    def wants_proposal(self) -> bool:
+        """Whether the agent's turn is next: the run goes on, and no other trial comes first."""
+        stopping = self.control.stopping or self.control.stopping_now
+        return not (stopping or self.history.repeats is not None or self._limit_reached())
 
     def _limit_reached(self) -> bool:
         limits, history = self.history.engine, self.history
@@ -115,9 +119,10 @@ class Run:
 
     def prepare_standby(self) -> None:
         """Have a process wait for the trial after the one under way, where the limits let one follow."""
-        limits = self.history.engine
-        last = limits is not None and limits.experiments is not None and self.in_flight.number >= limits.experiments
-        if not (last or self.control.stopping):
+        limits, p, history = self.history.engine, self.in_flight, self.history
+        done = history.proposals if p.again else p.number
+        last = limits is not None and limits.experiments is not None and done >= limits.experiments
+        if not ((last and len(history.asked_again) <= p.again) or self.control.stopping):
             self.standby.prepare()
 
     @property
@@ -134,50 +139,16 @@ class Run:
 
     # --- what the loop asks for --------------------------------------------------------------------------------------
 
-    def request(self) -> agents.Request:
-        """What the agent gets to see: the incumbent's source, the program as it is now, the history."""
-        best = self.history.best
-        sources = self._sources(best.commit if best else self.base)
-        program = ""
-        if self.task.program:
-            file = self.workspace.root / self.task.folder / self.task.program
-            program = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-        number = self.history.next_number
-        direction = self.task.metric.direction
-
-        def is_new(edits: Mapping[str, str]) -> bool:
-            return _key({**sources, **edits}) not in self._keys()
-
-        return agents.Request(number, sources, program, self.history, direction, is_new)
-
-    def checked(self, proposal: Proposal) -> Proposal:
-        """The proposal as it may be committed, its words made plain. Raises agents.Refused for what must not be."""
-        said, why = " ".join(plain(proposal.description).split()), plain(proposal.hypothesis)
-        proposal = replace(proposal, description=said[:LONGEST_DESCRIPTION], hypothesis=why[:LONGEST_HYPOTHESIS])
-        request = self.request()
-        if not {n: t for n, t in proposal.edits.items() if request.sources.get(n) != t}:
-            raise agents.Refused("no edit: the source is the incumbent's", said)
-        for name, text in proposal.edits.items():
-            if name not in self.task.artifact:
-                raise agents.Refused(f"{name} is not part of the artifact ({', '.join(self.task.artifact)})", said)
-            if len(text) > LARGEST_SOURCE:
-                raise agents.Refused(f"{name} would have {len(text):,} characters; the limit is 1 MiB", said)
-            try:
-                text.encode("utf-8")
-                if name.endswith(".py"):
-                    ast.parse(text)
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all that ast.parse raises
-                raise agents.Refused(f"{name} does not parse: {error}", said) from None
-        if not request.is_new(proposal.edits):
-            raise agents.Refused("a duplicate: an earlier experiment had this very source", said)
-        return proposal
+    def diff(self, proposed: Proposed) -> str:
+        """What a proposal would change, in the form of a commit's diff."""
+        return self.workspace.preview(proposed.parent, self.in_workspace(proposed.edits), self.artifact)
 
     def in_workspace(self, edits: Mapping[str, str]) -> dict[str, str]:
         """The same edits by paths relative to the workspace."""
         return {self._path(name): text for name, text in edits.items()}
 
     def lines(self, commit: str) -> int:
-        return sum(len(text.splitlines()) for text in self._sources(commit).values())
+        return sum(len(text.splitlines()) for text in self.sources(commit).values())
 
     def obstacle_to_move(self, commit: str) -> tuple[str, str] | None:
         """Move the branch to a kept commit; or why it cannot be moved, and the mend. Raises RunFailed."""
@@ -206,17 +177,8 @@ class Run:
         return [name for name, digest in self._frozen.items() if file_digest(root / name) != digest]
 
     def tidy(self, p: Pending) -> None:
-        """Drop what no later experiment needs: most checkpoints of discards, stores of all but the incumbent."""
-        ours = self.folder / "trials" / f"{p.number}-{p.trial}"
-        best = self.history.best
-        for void in set((self.folder / "trials").glob(f"{p.number}-*")) - {ours}:
-            shutil.rmtree(void / "store", ignore_errors=True)
-        if p.judged and p.judged.outcome != "keep":
-            shutil.rmtree(ours / "store", ignore_errors=True)
-        elif best and best.number != p.number:
-            shutil.rmtree(self.folder / "trials" / f"{best.number}-{best.trial}" / "store", ignore_errors=True)
-        if (log := ours / "evaluate.log").is_file() and not log.stat().st_size:
-            log.unlink()
+        """Drop what no later experiment needs, once this one has its verdict, or its further trial is over."""
+        tidy(self.folder, self.history, p)
         self.prune_checkpoints()
 
     def prune_checkpoints(self) -> None:
@@ -227,13 +189,9 @@ class Run:
     def _path(self, name: str) -> str:
         return f"{self.task.folder}/{name}" if self.task.folder else name
 
-    def _sources(self, commit: str) -> dict[str, str]:
+    def sources(self, commit: str) -> dict[str, str]:
+        """The artifact at a commit: path relative to the task folder -> text."""
         return {name: self.workspace.read(commit, self._path(name)) for name in self.task.artifact}
-
-    def _keys(self) -> set[str]:
-        for e in self.history.experiments[len(self._tried) :]:
-            self._tried[e.number] = _key(self._sources(e.commit))
-        return set(self._tried.values())
 
 
 def file_digest(path: Path) -> str:
@@ -244,10 +202,6 @@ def file_digest(path: Path) -> str:
         digest.update(str(file.relative_to(path)).encode() + b"\0")
         digest.update(file.read_bytes() if file.is_file() else b"missing")
     return digest.hexdigest()
-
-
-def _key(sources: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
 
 def drain(run: Run) -> RunEnded:

@@ -107,6 +107,10 @@ class Workspace:
         """Unified diff of these files between two commits."""
         return "".join(unified_diff(p, self.read(old, p), self.read(new, p)) for p in paths)
 
+    def preview(self, old: str, edits: Mapping[str, str], paths: Sequence[str]) -> str:
+        """The same for texts that are not committed yet."""
+        return "".join(unified_diff(p, self.read(old, p), edits[p]) for p in paths if p in edits)
+
     def patch(self, old: str, new: str) -> str:
         """Everything between two commits, as `git apply` takes it."""
         return str(self._tree(old).diff_to_tree(self._tree(new), flags=DiffOption.FORCE_TEXT).patch or "")

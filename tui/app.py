@@ -1,50 +1,29 @@
-"""The cockpit: follows a run folder, paints it, sends what the keys ask for.
-
-It holds no truth: what it shows is a fold over the run's files, and closing it changes nothing about the run.
-"""
+"""The cockpit: a window on a run that sends what the keys ask for."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shlex
-import signal
-import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from textual import work
-from textual.app import SuspendNotSupported
-from textual.screen import Screen
+from textual.binding import BindingType
+from textual.command import Provider
+from textual.screen import ModalScreen, Screen
 
-from core import control
-from core.errors import AutoresearchError
 from core.events import Command
-from tui import config, text
-from tui.away import last_look, remember, while_away
-from tui.feed import Feed, State
-from tui.keys import KEYS
-from tui.screens.research import ResearchScreen
+from tui import keys, text
+from tui.approval import Approval
+from tui.away import remember
+from tui.feed import Feed, State, find
+from tui.sending import Outcome, Sender
 from tui.standing import standing
-from tui.themes import THEMES, ThemedApp
-from tui.widgets.experiments import ExperimentList
-from tui.widgets.status import Notice, Stage
+from tui.window import GREETING, Left, RunWindow
 
-READ_EVERY_SECONDS = 0.2
-NOTICE_SECONDS = 8.0
-GREETING = "? shows the keys; q leaves, and the engine goes on without this window"
+__all__ = ["GREETING", "Cockpit", "Left", "run_cockpit", "run_start"]
 
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """How the user left: what was chosen, and the last words for the terminal. `over`: the run had ended before."""
-
-    choice: Literal["detach", "stop", "stop-now", "over"]
-    message: str
+ASK_FROM_SECONDS = 60.0  # of a trial: from there a key pressed by mistake costs too much
+_KEPT = {"steer": "t has your words still", "reject": "n has your words still", "approve": "e has your version still"}
 
 
 def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False, replay: float | None = None) -> Left:
@@ -58,18 +37,26 @@ def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False,
     return Cockpit(run_folder, new=new, read_only=read_only).run() or Left("detach", "")
 
 
-def run_start_page() -> None:
-    """Say what to type where there is no run yet."""
-    from tui.screens.start import StartPage
+def run_start(page: Screen[None], workspace: Path) -> tuple[Path | None, Left]:
+    """Begin with a page that chooses a run, and become its cockpit. Returns the run folder, None if none was chosen."""
+    app = Cockpit(workspace, start=page)
+    left = app.run() or Left("detach", "")
+    return app.run_folder if app.attached else None, left
 
-    StartPage().run()
+
+def _offers() -> type[Provider]:
+    from tui.palette import Offers
+
+    return Offers
 
 
-class Cockpit(ThemedApp[Left]):
-    """`feed` and `clock` are those of the run folder and of the wall, unless a recorded run is shown as if it lived."""
+class Cockpit(RunWindow):
+    """`read_only`: what the keys would ask of an engine is refused, and said."""
 
-    TITLE = "autoresearch"
-    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: list[BindingType] = keys.first_bindings()
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {_offers}  # noqa: RUF012
+    ONLY_LOOKS = "opened to look at; `autoresearch` in its workspace controls it"
 
     def __init__(
         self,
@@ -79,183 +66,161 @@ class Cockpit(ThemedApp[Left]):
         feed: Feed | None = None,
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
+        start: Screen[None] | None = None,
     ) -> None:
-        self.config = config.load(set(THEMES), {key.id for key in KEYS})
-        super().__init__(self.config.theme, self.config.glyphs)
-        self.run_folder, self.read_only = run_folder, read_only
-        self.feed = feed or Feed(run_folder)
-        self.clock = clock
-        self.state = State()
-        self.notice = Notice("done", GREETING) if new else None
-        self._noticed_at = time.monotonic()
-        self._caught_up = False
-        self.set_keymap(self.config.keys)
-        if self.config.trouble:
-            self.notice = Notice("failed", text.one_line(self.config.trouble))
-        self._wake = asyncio.Event()
-        self._research = ResearchScreen(run_folder)
+        self.read_only = read_only
+        super().__init__(run_folder, new=new, feed=feed, clock=clock, start=start)
 
-    def get_default_screen(self) -> Screen[None]:
-        return self._research
+    def _look_at(self, run_folder: Path, feed: Feed, new: bool) -> None:
+        super()._look_at(run_folder, feed, new)
+        self.sender = Sender(run_folder, self._answered)
+        self.approval = Approval(self)
+        self._drafts: dict[str, str] = {}
+        self.leaving = Leaving(self)
 
-    def on_mount(self) -> None:
-        # Not for SIGHUP: of a terminal that is gone nothing needs tidying up, and writing to it may block for ever.
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # only in a main thread, and not everywhere
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, Left("detach", ""))
-        self.set_interval(1.0, self._tick)
-        self._follow()
+    def _news(self) -> str:
+        return "" if self.read_only else super()._news()
 
-    # --- what it shows
+    def _take(self, state: State) -> None:
+        self.approval.look(self.state.history, state.history, self._caught_up)
+        super()._take(state)
+        self.leaving.look()
+
+    def on_unmount(self) -> None:
+        if self.state.history.run is not None and not self.read_only:
+            remember(self.run_folder, self.state.history, self.clock())
+        self.approval.close()
+
+    # --- commands to the engine
 
     @work
-    async def _follow(self) -> None:
-        """Read the files in a thread, paint what they say here."""
-        while True:
-            await asyncio.to_thread(self.feed.read)
-            if self.feed.state is not self.state:
-                was, was_paused = self.state, self.paused
-                self.state = self.feed.state
-                if self._caught_up:
-                    self._tell(was)
-                if was_paused != self.paused and self.notice and self.notice.stage == "done":
-                    self.notice = None  # what was announced is there: it speaks for itself
-                self._research.show(self.state, self.clock(), self.notice)
-            self._greet()
-            if not self.feed.behind:
-                self._wake.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), READ_EVERY_SECONDS)
+    async def command(self, command: Command, **details: object) -> None:
+        """Send a command: pending until the engine answers, then what it says. Never blocks the painting."""
+        await self.obey(command, **details)
 
-    def _greet(self) -> None:
-        """Once, when all that was recorded so far is read: say what happened since the last look."""
-        if self._caught_up or self.feed.behind or self.state.history.run is None:
-            return
-        self._caught_up = True
-        if not self.read_only and not self.notice:
-            news = while_away(self.state.history, last_look(self.run_folder), self.clock())
-            if news:
-                self._notify("away", news)
-
-    def _tell(self, was: State) -> None:
-        """Ring and say so where something happened that somebody in another window wants to know."""
-        stands, best = standing(self.state, self.clock()), self.state.best
-        news = ""
-        if best and best.number and best.measurement and self.state.history.incumbent != was.history.incumbent:
-            news = f"new best {text.score(best.measurement.value)} (#{best.number})"
-        elif stands.trouble and not standing(was, self.clock()).trouble:
-            news = f"{stands.word}: {stands.detail}"
-        if news and self.config.bell:
-            self.bell()
-        if news and not self.notice:
-            self._notify("done", text.one_line(news))
-
-    def _tick(self) -> None:
-        settled = self.notice and self.notice.stage not in ("pending", "away")
-        if settled and time.monotonic() - self._noticed_at > NOTICE_SECONDS:
-            self.notice = None
-        self._research.tick(self.clock(), self.notice)
-
-    def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
-        self.feed.wanted = message.number
+    async def obey(self, command: Command, **details: object) -> str | None:
+        """Send a command and wait for the answer; None where it was not taken, and why is said."""
+        if not self.has_hand():
+            return None
+        effect = await self.sender.send(command, **details)
         self._wake.set()
+        return effect
 
-    # --- what the keys ask for
+    def has_hand(self) -> bool:
+        """Whether there is something to control; says why not."""
+        if self.read_only or self.over:
+            self.say("failed", self.ONLY_LOOKS if self.read_only else standing(self.state, self.clock()).detail)
+            return False
+        return True
 
-    @property
-    def paused(self) -> bool:
-        return standing(self.state, self.clock()).glyph == text.PAUSED
+    def _answered(self, command: Command, outcome: Outcome, words: str) -> None:
+        kept = f"; {_KEPT[command]}" if outcome == "failed" and command in _KEPT else ""
+        self.say(outcome, words + kept, about=command)
 
-    @property
-    def over(self) -> bool:
-        return standing(self.state, self.clock()).over
+    def is_on(self, on: Command, off: Command, now: bool) -> bool:
+        """Whether what `on` begins and `off` ends is so, or will be when what was asked for has come about."""
+        coming = [c for c in (*(a.command for a in self.state.asked), *self.sender.pending) if c in (on, off)]
+        return coming[-1] == on if coming else now
 
     def action_pause(self) -> None:
         """Pause, or go on."""
-        self.command("resume" if self.paused else "pause")
+        self.command("resume" if self.is_on("pause", "resume", self.paused) else "pause")
+
+    def action_pause_after(self) -> None:
+        """Pause when this trial is over, or do not."""
+        self.command("resume" if self.is_on("pause-after", "resume", False) else "pause-after")
 
     def action_skip(self) -> None:
         self.command("skip")
 
     @work
-    async def command(self, command: Command, then_leave: bool = False) -> None:
-        """Send a command to the engine: pending until it answers, then what it says. Never blocks the painting."""
-        if self.notice and self.notice.stage == "pending":
+    async def action_again(self) -> None:
+        """Another trial of the selected experiment; asks first where one takes long."""
+        number = self.research.experiments.selected
+        if number is None or find(self.state.history, number) is None:
+            self.say("failed", "again: select a finished experiment first, with j and k")
+        elif self.has_hand() and await self._sure_again(number):
+            await self.obey("again", number=number)
+
+    async def _sure_again(self, number: int) -> bool:
+        run = self.state.history.run
+        if run is None or run.train_seconds < ASK_FROM_SECONDS:
+            return True
+        cost = f"it trains {text.seconds(run.train_seconds)} with a fresh seed; the verdict stays as it is"
+        return await self.ask("run again", f"Another trial of #{number}? {cost}.")
+
+    @work
+    async def action_steer(self) -> None:
+        """A note to the agent."""
+        await self.typed("steer", "text", "steer: a note to the agent, for its next proposals")
+
+    async def typed(self, command: Command, field: str, title: str, empty: bool = False, **details: object) -> None:
+        """Have words typed and send them in this field; until the engine has taken them they are kept."""
+        from tui.screens.prompt import Prompt
+
+        if not self.has_hand():
             return
-        if self.read_only or self.over:
-            why = "opened to look at; `autoresearch` in its workspace controls it" if self.read_only else ""
-            self._notify("failed", why or standing(self.state, self.clock()).detail)
+        draft = f"{command} {details}"
+        typed = await self.push_screen_wait(Prompt(title, self._drafts.get(draft, ""), empty=empty))
+        if typed is None:
             return
-        self._notify("pending", f"{command}: pending …")
-        try:
-            effect = await asyncio.to_thread(control.send, self.run_folder, command)
-        except AutoresearchError as error:
-            self._notify("failed", text.one_line(f"{command}: {error}"))
-            return
-        self._notify("done", text.one_line(f"{command}: {effect}"))
-        self._wake.set()
-        if then_leave and command in ("stop", "stop-now"):
-            self.exit(Left("stop" if command == "stop" else "stop-now", self._last_words(effect)))
+        self._drafts[draft] = typed.words
+        if typed.send and await self.obey(command, **details, **{field: typed.words}) is not None:
+            self._drafts.pop(draft, None)
 
-    def on_key(self) -> None:
-        if self.notice and self.notice.stage == "away":
-            self.notice = None
+    async def ask(self, title: str, question: str) -> bool:
+        """A question to be answered with yes or no."""
+        from tui.screens.ask import AskScreen
 
-    def on_unmount(self) -> None:
-        if self.state.history.run is not None and not self.read_only:
-            remember(self.run_folder, self.state.history, self.clock())
+        return bool(await self.push_screen_wait(AskScreen(title, question)))
 
-    def _notify(self, stage: Stage, words: str) -> None:
-        self.notice, self._noticed_at = Notice(stage, words), time.monotonic()
-        self._research.tick(self.clock(), self.notice)
+    def may(self, key: Key) -> bool:
+        """Whether what a key does means something now."""
+        return not key.action.startswith("app.answer") or self.approval.in_view
 
-    def action_copy(self) -> None:
-        """To the terminal's clipboard (OSC 52), which reaches through ssh."""
-        words = self._research.shown_text
-        self.copy_to_clipboard(words)
-        self._notify("done", f"copied {len(words.splitlines())} lines, if this terminal takes them (OSC 52)")
+    # --- the user's word on proposals
 
-    def action_open(self) -> None:
-        """Show the active pane in the pager."""
-        pager = shlex.split(os.environ.get("PAGER", "")) or ["less"]
-        try:
-            with self.suspend():
-                subprocess.run(pager, input=self._research.shown_text.encode())
-        except (SuspendNotSupported, OSError) as error:
-            self._notify("failed", f"{pager[0]}: cannot be opened ({text.one_line(str(error))}); set PAGER")
+    @work
+    async def action_approval(self) -> None:
+        """From now on every proposal waits for yes, or none does."""
+        await self.approval.toggle(self.is_on("approval-on", "approval-off", self.state.history.approval))
 
-    def action_picture(self) -> None:
-        """Save the screen as SVG."""
-        try:
-            path = self.save_screenshot(path=str(Path.cwd()))
-        except OSError as error:
-            self._notify("failed", f"no picture: {error.strerror or error}")
-        else:
-            self._notify("done", f"saved {path}")
+    @work
+    async def action_answer(self, yes: bool) -> None:
+        """Yes or no to the proposal that waits."""
+        await self.approval.answer(yes)
 
-    def action_help(self) -> None:
-        from tui.screens.help import HelpScreen
+    @work
+    async def action_edit(self) -> None:
+        """The selected experiment's source in the editor; the proposal that waits is edited there."""
+        await self.approval.edit()
 
-        self.push_screen(HelpScreen(self.config.keys))
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The app's own keys go before those of the screen: not while somebody types, nor where they mean nothing."""
+        typing = self.screen is not self.research or self.focused is not None
+        if action == "answer":
+            return not typing and self.approval.in_view
+        if action == "command_palette":
+            return not typing
+        return self.attached if action == "interrupt" else super().check_action(action, parameters)
+
+    # --- leaving
 
     async def action_quit(self) -> None:
         self.action_leave()
 
-    def action_leave(self) -> None:
-        """Ask what becomes of the engine; of a run that is over there is nothing to ask."""
-        from tui.screens.leave import Choice, LeaveScreen
+    @work
+    async def action_leave(self) -> None:
+        """Ask what becomes of the engine."""
+        await self.leaving.ask()
 
-        if self.read_only or self.over:
-            self.exit(Left("over", "" if self.read_only else standing(self.state, self.clock()).detail))
-            return
-
-        def leave(choice: Choice | None) -> None:
-            if choice == "detach":
-                self.exit(Left("detach", "the engine goes on; `autoresearch` comes back to it"))
-            elif choice is not None:
-                self.command(choice, then_leave=True)
-
-        if not isinstance(self.screen, LeaveScreen):
-            self.push_screen(LeaveScreen(), leave)
-
-    def _last_words(self, effect: str) -> str:
-        return f"the engine {effect}; `autoresearch resume {self.state.tag}` goes on from there"
+    @work
+    async def action_interrupt(self) -> None:
+        """Ctrl-C: copy what is marked; else, the second time, stop the run now."""
+        if self.screen.get_selected_text():
+            self.action_copy()
+            self.screen.clear_selection()
+        else:
+            if isinstance(self.screen, ModalScreen):
+                self.screen.dismiss(None)
+            await self.leaving.interrupt()

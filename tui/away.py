@@ -39,6 +39,15 @@ def last_look(run_folder: Path) -> Look | None:
         return None
 
 
+def looked_at() -> list[Path]:
+    """The run folders that have been looked at on this machine, the last one at the end."""
+    try:
+        looks = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [Path(folder) for folder in looks] if isinstance(looks, dict) else []
+
+
 def remember(run_folder: Path, history: History, now: float) -> None:
     """Remember this look. A state folder that cannot be written costs the summary, nothing else."""
     path = _path()

@@ -15,10 +15,12 @@ Quantity = Literal["metric", "memory", "speed"]
 Scale = Literal["clip", "log"]
 Axis = Literal["number", "time"]
 QUANTITIES: tuple[Quantity, ...] = ("metric", "memory", "speed")
+LABEL_CELLS = 8
 Piece = tuple[str, str]  # a text and the name of its style
 
 # Bits of the eight dots of a braille cell, U+2800 + bits: [row][column].
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_LARGEST = 1e300  # values beyond it are drawn as if they were this
 _LEAST_SLOTS = 12  # so that the first experiments do not lie a screen apart
 _RANKS = {"keep": 3, "discard": 2}
 _OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
@@ -27,21 +29,36 @@ _OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
 @dataclass(frozen=True, slots=True)
 class Point:
     """One experiment; `value` None: a crash. `best`: the incumbent's value after it. `at`: hours of work before its end
-    (trials and evaluations; what crashed took no time here)."""
+    (trials and evaluations; what crashed took no time here). `again`: what further trials of it measured."""
 
     number: int
     outcome: str
     value: float | None
     best: float | None
     at: float = 0.0
+    again: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A drawn chart: `cells[row][column]` are glyph and style; `labels[row]` is what stands left of it."""
+    """A drawn chart: `cells[row][column]` are glyph and style, `labels[row]` what stands left of them, `log` the scale.
+    `at`: the column of every point, and as the last that of the experiment that runs now; `spots`: row and glyph of
+    every point, the row None where it has no value."""
 
     cells: list[list[Piece]]
     labels: list[str]
+    at: list[int]
+    spots: list[tuple[int | None, str]]
+    log: bool = False
+
+    def marked(self, index: int | None) -> list[list[Piece]]:
+        """The cells with one point under the cursor."""
+        y, glyph = self.spots[index] if index is not None else (None, "")
+        if y is None or index is None:
+            return self.cells
+        row, x = list(self.cells[y]), self.at[index]
+        row[x] = (glyph, "cursor")
+        return [*self.cells[:y], row, *self.cells[y + 1 :]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +68,6 @@ class View:
     better: str
     scale: Scale = "clip"
     axis: Axis = "number"
-    selected: int | None = None
 
 
 def points(history: History, quantity: Quantity = "metric") -> list[Point]:
@@ -64,8 +80,16 @@ def points(history: History, quantity: Quantity = "metric") -> list[Point]:
         hours += e.measurement.total_seconds / 3600 if e.measurement else 0.0
         if e.verdict.outcome == "keep" and value is not None:
             best = value
-        found.append(Point(e.number, e.verdict.outcome, value, best, hours))
+        again = [r.measurement.value for r in e.repeats if r.measurement] if quantity == "metric" else []
+        found.append(Point(e.number, e.verdict.outcome, value, best, hours, tuple(filter(math.isfinite, again))))
     return found
+
+
+def index_of(points: Sequence[Point], number: int | None) -> int | None:
+    """Where an experiment is among the points."""
+    if number is None or (0 <= number < len(points) and points[number].number == number):
+        return number
+    return next((i for i, p in enumerate(points) if p.number == number), None)
 
 
 def _value(e: Experiment, quantity: Quantity) -> float | None:
@@ -76,7 +100,9 @@ def _value(e: Experiment, quantity: Quantity) -> float | None:
     if quantity == "speed":
         tokens = m.findings.get("total_tokens_M")
         value = 1e6 * tokens / m.train_seconds if isinstance(tokens, int | float) and m.train_seconds > 0 else None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return min(_LARGEST, max(-_LARGEST, float(value)))
 
 
 def written(value: float, quantity: Quantity, decimals: int) -> str:
@@ -87,22 +113,32 @@ def written(value: float, quantity: Quantity, decimals: int) -> str:
 
 
 def limits(points: Sequence[Point], view: View) -> tuple[float, float]:
-    """The lowest and the highest value drawn. Clipped: all that was kept, and of the worse ones those inside Tukey's
-    fence (a quartile and a half of the middle half beyond it); the rest is drawn at the edge."""
+    """The lowest and the highest value drawn. Clipped: all that was kept, and of the worse ones those that do not press
+    the rest together; what lies beyond is drawn at the edge."""
     kept = [p.best for p in points if p.best is not None]
     values = sorted(p.value for p in points if p.value is not None)
     if not values:
         return 0.0, 1.0
     if len(values) >= 4 and view.scale == "clip" and view.better:
-        low, high = values[len(values) // 4], values[-1 - len(values) // 4]
-        reach = 1.5 * (high - low)
-        values = [v for v in values if (v <= high + reach if view.better == "min" else v >= low - reach)]
+        worst = _worst([-v for v in reversed(values)] if view.better == "max" else values)
+        values = [v for v in values if (v <= worst if view.better == "min" else v >= -worst)]
     low, high = min(values + kept), max(values + kept)
     if view.scale == "log" and low > 0:
-        factor = (high / low) ** 0.02 if high > low else 1.01
-        return low / factor, high * factor
+        factor = math.exp(0.02 * (math.log(high) - math.log(low))) if high > low else 1.01
+        return low / factor, min(high * factor, _LARGEST)
     margin = 0.02 * (high - low) or 0.01 * abs(high) or 1.0
     return low - margin, high + margin
+
+
+def _worst(values: Sequence[float]) -> float:
+    """The greatest of these sorted values that still has a place in the chart: the 95th percentile, where the others
+    would take more than a fifth of it; less where more than a twentieth lie outside Tukey's fence (a quartile and a
+    half of the middle half beyond it)."""
+    least, greatest = values[0], values[-1]
+    most = values[math.ceil(0.95 * len(values)) - 1]
+    low, high = values[len(values) // 4], values[-1 - len(values) // 4]
+    bound = most if most - least < 0.8 * (greatest - least) else greatest
+    return min(bound, high + 1.5 * (high - low))
 
 
 def columns(points: Sequence[Point], width: int, axis: Axis = "number") -> list[int]:
@@ -122,20 +158,24 @@ def draw(points: Sequence[Point], width: int, height: int, view: View, quantity:
     bits = [[0] * width for _ in range(height)]
     _step_line(bits, points, at, low, high, log)
     cells: list[list[Piece]] = [[(chr(0x2800 + b), "accent") if b else (" ", "") for b in row] for row in bits]
+    for x, p in zip(at, points, strict=False):
+        for value in p.again:
+            if low <= value <= high:
+                cells[_row(value, low, high, height, log)][x] = (text.GLYPHS["discard"], "track")
     ranks: dict[tuple[int, int], int] = {}
+    spots: list[tuple[int | None, str]] = []
     for x, p in zip(at, points, strict=False):
         if p.value is None:
+            spots.append((None, ""))
             continue
         y = _row(p.value, low, high, height, log)
-        chosen = p.number == view.selected
-        rank = 4 if chosen else _RANKS.get(p.outcome, 1)
-        if ranks.get((x, y), 0) > rank:
-            continue
-        ranks[x, y] = rank
-        beyond = not low <= p.value <= high
-        glyph = ("↑" if p.value > high else "↓") if beyond else text.GLYPHS.get(p.outcome, "?")
-        cells[y][x] = (glyph, "cursor" if chosen else _OUTCOMES.get(p.outcome, ""))
-    return Grid(cells, _labels(low, high, height, log, quantity))
+        glyph = text.GLYPHS.get(p.outcome, "?") if low <= p.value <= high else "↑" if p.value > high else "↓"
+        spots.append((y, glyph))
+        rank = _RANKS.get(p.outcome, 1)
+        if ranks.get((x, y), 0) <= rank:
+            ranks[x, y] = rank
+            cells[y][x] = (glyph, _OUTCOMES.get(p.outcome, ""))
+    return Grid(cells, _labels(low, high, height, log, quantity), at, spots, log)
 
 
 def _step_line(
@@ -166,23 +206,35 @@ def _row(value: float, low: float, high: float, height: int, log: bool) -> int:
 def _labels(low: float, high: float, height: int, log: bool, quantity: Quantity) -> list[str]:
     """Values for every second or third row, at the middle of the row they stand beside."""
     every = 2 if height < 8 else 3
-    decimals = min(6, max(0, 1 - math.floor(math.log10((high - low) / height)))) if high > low else 4
+    step = max((high - low) / height, 1e-300)
+    decimals = min(6, max(0, 1 - math.floor(math.log10(step))))
     found = []
     for row in range(height):
         share = (row + 0.5) / height
         value = high * (low / high) ** share if log else high - share * (high - low)
-        found.append(f"{written(value, quantity, decimals):>7}" if row % every == 0 else "")
+        found.append(f"{_label(value, quantity, decimals):>7}" if row % every == 0 else "")
     return found
 
 
-def rail(points: Sequence[Point], width: int, live: int | None, view: View) -> list[Piece]:
+def _label(value: float, quantity: Quantity, decimals: int) -> str:
+    """A value in at most eight cells."""
+    forms = (written(value, quantity, decimals), *(f"{value:.{digits}e}" for digits in (3, 2, 1)))
+    return next((form for form in forms if len(form) <= LABEL_CELLS), f"{value:.0e}")
+
+
+def rail(points: Sequence[Point], at: Sequence[int], width: int, live: int | None) -> list[Piece]:
     """The row under the chart: what has no value (crashes, skipped trials), and the experiment that runs."""
     cells: list[Piece] = [("─", "track")] * width
-    at = columns(points, width, view.axis)
     for x, p in zip(at, points, strict=False):
         if p.value is None:
-            style = "cursor" if p.number == view.selected else _OUTCOMES.get(p.outcome, "")
-            cells[x] = (text.GLYPHS.get(p.outcome, "?"), style)
+            cells[x] = (text.GLYPHS.get(p.outcome, "?"), _OUTCOMES.get(p.outcome, ""))
     if live is not None:
-        cells[at[-1]] = (text.RUNNING, "cursor" if live == view.selected else "live")
+        index = index_of(points, live)
+        cells[at[-1] if index is None else at[index]] = (text.RUNNING, "live")
     return cells
+
+
+def pointed(cells: Sequence[Piece], x: int) -> list[Piece]:
+    """The rail with the cursor in a column: it shows which one is meant without colours too."""
+    glyph, style = cells[x]
+    return [*cells[:x], ("▲" if style == "track" else glyph, "cursor"), *cells[x + 1 :]]

@@ -30,9 +30,9 @@ from tui.options import (
 )
 from tui.recorded import import_run, open_run
 from tui.tune import tune
-from tui.watch import INTERRUPTED, say, watch
+from tui.watch import INTERRUPTED, say, start, terminal, watch
+from tui.web.command import web
 
-DEMO_SECONDS = 15.0
 DEMO_EXPERIMENTS_OFF_A_TERMINAL = 6
 
 
@@ -63,18 +63,15 @@ def main() -> None:
 def cli(context: click.Context) -> int:
     """Research while you sleep: an agent edits one file, a fixed budget scores it, git keeps what improved.
 
-    Without a command: the cockpit of the latest run here.
+    Without a command: the cockpit of the latest run here; where there is none, a page to begin on.
     """
     if context.invoked_subcommand is not None:
         return 0
-    workspace = find_workspace(Path.cwd()) or find_workspace(demo_folder())
-    if workspace is None:
-        from tui.app import run_start_page
-
-        _need_terminal()
-        run_start_page()
-        return 0
-    return watch(find_run(workspace, None), plain=False, as_json=False, new=False)
+    workspace = find_workspace(Path.cwd()) or _demo_to_show()
+    if workspace is not None:
+        return watch(find_run(workspace, None), plain=False, as_json=False, new=False)
+    _need_terminal()
+    return start(None)
 
 
 @cli.command()
@@ -96,24 +93,20 @@ def demo(
     keep_checkpoints: bool,
 ) -> int:
     """Watch an agent improve a small GPT, now: a workspace of its own, 15 s a trial, nothing to download."""
-    folder = demo_folder()
-    if not (folder / ".git").exists():
-        from core.scaffold import scaffold
-
-        scaffold(folder, backend, "demo", device, "stdlib")  # on a GPU too: 15 s are too short for larger sizes
-    say(f"workspace: {folder}")
     if experiments is None and not sys.stdout.isatty():
         experiments = DEMO_EXPERIMENTS_OFF_A_TERMINAL
-    options = Options(
-        workspace=str(folder),
+    given = Options(
+        workspace=str(demo_folder()),
         backend=backend,
         device=device,
         seed=seed,
-        train_seconds=DEMO_SECONDS if budget is None else budget,
+        train_seconds=budget,
         experiments=experiments,
         keep_checkpoints=keep_checkpoints,
     )
-    return watch(launch(options, say), plain=plain, as_json=as_json, new=True)
+    from tui import starting
+
+    return watch(launch(starting.demo(say, given), say), plain=plain, as_json=as_json, new=True)
 
 
 @cli.command()
@@ -151,9 +144,14 @@ def init(folder: Path, backend: str | None, profile: str, dataset: str | None, s
 @EXPERIMENTS
 @HOURS
 @KEEP_CHECKPOINTS
-def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None, **wish: Any) -> int:
+@click.option("--ask", is_flag=True, help="Choose on a page first, which the other flags fill in.")
+def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None, ask: bool, **wish: Any) -> int:
     """Start a run: experiments on this workspace's task until you stop it."""
     options = Options(workspace=str(workspace or Path.cwd()), train_seconds=budget, **wish)
+    if ask:
+        if plain or as_json or not terminal():
+            raise UsageError("--ask needs a terminal, for the page on which the run is chosen; leave it out here")
+        return start(options)
     return watch(launch(options, say), plain=plain, as_json=as_json, new=True)
 
 
@@ -195,11 +193,20 @@ def resume(
 @TAG
 @WORKSPACE
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(tag: str | None, workspace: Path | None, as_json: bool) -> int:
+@click.option(
+    "--watch", "every", type=Seconds(), is_flag=False, flag_value=str(USUAL_SECONDS), metavar="[SECONDS]",
+    help="Show it anew every 2 seconds until the run ends; off a terminal whenever it has changed. Ctrl-C ends the "
+    "watching alone.",
+)  # fmt: skip
+def status(tag: str | None, workspace: Path | None, as_json: bool, every: float | None) -> int:
     """What the run is doing, its best score, its counts."""
     from tui import report
 
     folder = find(workspace, tag)
+    if every is not None:
+        from tui.status_watch import watch_status
+
+        return watch_status(folder, every, sys.stdout, as_json=as_json)
     click.echo(json.dumps(report.status(folder)) if as_json else report.status_text(folder))
     return 0
 
@@ -266,7 +273,7 @@ def doctor(as_json: bool) -> int:
     return 1 if any(f["state"] == "missing" for f in findings) else 0
 
 
-for command in (prepare, data, best, evaluate, tune, open_run, import_run, completion):
+for command in (prepare, data, best, evaluate, tune, open_run, import_run, web, completion):
     cli.add_command(command)
 
 
@@ -283,8 +290,15 @@ def _command(workspace: Path | None, tag: str | None, command: str) -> int:
     return 0
 
 
+def _demo_to_show() -> Path | None:
+    """The demo's workspace, where it is what `autoresearch` comes back to: on a terminal only while it goes on, for
+    otherwise the page to begin on offers it beside what can be begun here."""
+    found = find_workspace(demo_folder())
+    return found if found and (not terminal() or control.alive(find_run(found, None))) else None
+
+
 def _need_terminal() -> None:
-    if not sys.stdout.isatty():
+    if not terminal():
         raise UsageError(
             "no run here yet; start one with: autoresearch demo, or: autoresearch init and autoresearch run"
         )

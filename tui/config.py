@@ -2,7 +2,8 @@
 
 [cockpit]
 theme = "day"            # night, day, ansi
-bell = true              # ring on a new best and on trouble
+bell = true              # ring on a new best, on trouble, and when a proposal waits
+notify = false           # have the desktop say so too, where the terminal knows how to (OSC 9)
 
 [keys]                   # ids as the help shows them; several keys with commas between
 pause = "p,f5"
@@ -21,6 +22,7 @@ import platformdirs
 from tui.glyphs import LEVELS, Glyphs, level
 
 THEME = "night"
+_SWITCHES = {"bell": True, "notify": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Config:
     theme: str = THEME
     glyphs: Glyphs = "braille"
     bell: bool = True
+    notify: bool = False
     keys: Mapping[str, str] = field(default_factory=dict)
     trouble: str = ""
 
@@ -50,14 +53,16 @@ def load(themes: set[str], key_ids: set[str]) -> Config:
         return Config(glyphs=own, trouble=f"{path()}: cannot be read ({error}); the defaults hold")
     wrong = [name for name in said if name not in ("cockpit", "keys")]
     cockpit, keys = (part if isinstance(part := said.get(name, {}), dict) else {} for name in ("cockpit", "keys"))
-    theme, glyphs, bell = cockpit.get("theme", THEME), cockpit.get("glyphs", own), cockpit.get("bell", True)
-    wrong += [f"cockpit.{name}" for name in cockpit if name not in ("theme", "glyphs", "bell")]
+    theme, glyphs = cockpit.get("theme", THEME), cockpit.get("glyphs", own)
+    wrong += [f"cockpit.{name}" for name in cockpit if name not in ("theme", "glyphs", *_SWITCHES)]
     if theme not in themes:
         wrong, theme = [*wrong, f"theme = {theme!r} (there are {', '.join(sorted(themes))})"], THEME
     if glyphs not in LEVELS:
         wrong, glyphs = [*wrong, f"glyphs = {glyphs!r} (there are {', '.join(LEVELS)})"], own
-    if not isinstance(bell, bool):
-        wrong, bell = [*wrong, "bell (true or false)"], True
+    switches = {name: cockpit.get(name, usual) for name, usual in _SWITCHES.items()}
+    for name in [name for name, on in switches.items() if not isinstance(on, bool)]:
+        wrong, switches[name] = [*wrong, f"{name} (true or false)"], _SWITCHES[name]
     good = {k: v for k, v in keys.items() if k in key_ids and isinstance(v, str) and v}
     wrong += [f"keys.{name}" for name in keys if name not in good]
-    return Config(theme, glyphs, bell, good, f"{path()}: passed over {', '.join(wrong)}" if wrong else "")
+    trouble = f"{path()}: passed over {', '.join(wrong)}" if wrong else ""
+    return Config(theme, glyphs, **switches, keys=good, trouble=trouble)

@@ -16,6 +16,8 @@ FILE = "file "  # how the line that names a file begins
 CONTEXT = 3  # lines around a change in the journal's diffs
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _WORDS = re.compile(r"\w+|\s+|.")
+_MOST_PAIRED = 2000  # lines of a change up to which deletions and additions are compared
+_LONGEST = 2000  # characters of a line that are drawn
 _LEAST_ALIKE = 0.34  # share of a line that must be common before its changed part is marked
 
 
@@ -45,19 +47,26 @@ class Pair:
 
 def diff_lines(diff: str) -> list[DiffLine]:
     """The lines of a unified diff, cleaned, numbered and paired."""
-    lines: list[DiffLine] = []
+    return list(each_line(diff))
+
+
+def each_line(diff: str) -> Iterator[DiffLine]:
+    """The same, one by one: the first come at once, however long the diff is."""
     run: list[DiffLine] = []  # deletions, then additions, that follow each other
+    last, long = "", False
     for line in _parsed(diff):
-        if line.kind == "-" and run and run[-1].kind == "+":
-            lines += _paired(run)
-            run = []
-        if line.kind in ("+", "-"):
-            run.append(line)
-        else:
-            lines += _paired(run)
-            run = []
-            lines.append(line)
-    return lines + _paired(run)
+        if line.kind not in ("+", "-") or (line.kind == "-" and last == "+"):
+            yield from _paired(run)
+            run, long = [], False
+        last = line.kind
+        if line.kind not in ("+", "-") or long:
+            yield line
+            continue
+        run.append(line)
+        if len(run) > _MOST_PAIRED:
+            yield from run
+            run, long = [], True
+    yield from _paired(run)
 
 
 def _parsed(diff: str) -> Iterator[DiffLine]:
@@ -73,10 +82,16 @@ def _parsed(diff: str) -> Iterator[DiffLine]:
                 yield DiffLine("@", None, FILE + text.clean(line[4:].split("\t")[0]).removeprefix("b/"))
         elif in_hunk and line[:1] in ("+", "-", " ", ""):
             kind = line[:1] or " "
-            yield DiffLine(kind, old if kind == "-" else new, text.clean(line[1:]), old=old if kind == " " else None)
+            yield DiffLine(kind, old if kind == "-" else new, _drawn(line[1:]), old=old if kind == " " else None)
             old, new = old + (kind != "+"), new + (kind != "-")
         elif not line.startswith(("index ", "similarity ", "old mode", "new mode")):
-            yield DiffLine("", None, text.clean(line), "dim")
+            yield DiffLine("", None, _drawn(line), "dim")
+
+
+def _drawn(line: str) -> str:
+    if len(line) <= _LONGEST:
+        return text.clean(line)
+    return f"{text.clean(line[:_LONGEST])}… {len(line) - _LONGEST:,} characters more"
 
 
 def _paired(run: Sequence[DiffLine]) -> list[DiffLine]:
@@ -85,9 +100,9 @@ def _paired(run: Sequence[DiffLine]) -> list[DiffLine]:
     came = [line for line in run if line.kind == "+"]
     pairs = min(len(gone), len(came))
     return [
-        *(replace(a, mate=b.text) for a, b in zip(gone, came, strict=False)),
+        *(DiffLine("-", a.number, a.text, mate=b.text) for a, b in zip(gone, came, strict=False)),
         *gone[pairs:],
-        *(replace(b, mate=a.text) for a, b in zip(gone, came, strict=False)),
+        *(DiffLine("+", b.number, b.text, mate=a.text) for a, b in zip(gone, came, strict=False)),
         *came[pairs:],
     ]
 

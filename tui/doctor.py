@@ -63,13 +63,13 @@ def _finding(what: str, state: State, found: str, mend: str = "") -> Finding:
 
 def _backends() -> list[Finding]:
     """Both backends. What is missing of the one that is not for this machine is a note."""
-    cuda, mlx = _check("cuda"), _check("mlx")
+    cuda, mlx = check("cuda"), check("mlx")
     found = [*_torch(cuda), *_problems(cuda)] if cuda else [_no_answer("cuda")]
     found += [*_mlx(mlx), *_problems(mlx)] if mlx else [_no_answer("mlx")]
     return [*found, _data((cuda or {}).get("data") or (mlx or {}).get("data"))]
 
 
-def _check(backend: str) -> dict[str, Any] | None:
+def check(backend: str) -> dict[str, Any] | None:
     """What the backend's own check says; None where it does not answer."""
     argv = [sys.executable, "-P", "-m", f"backends.{backend}", "check", "--json"]
     try:

@@ -13,41 +13,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from core import control
 from core import events as ev
 from core.experiment import Experiment
+from core.facts import replace
 from core.history import History
 from core.history import reduce as reduce_history
-from tui import text
-from tui.tail import Lines, Tail, as_float, parse, to_event
+from tui import pace, text
+from tui.asked import Asked, after
+from tui.live import Live, report, step_words
+from tui.load import Gauge, Load
+from tui.pace import Pace
+from tui.tail import Lines, Tail, parse, to_event
 
-CURVE_POINTS = 128  # of the loss curve: when it is full, every second point goes
 _ALIVE_EVERY_SECONDS = 1.0
 _STEPS_TOLD = 200
 _FEW_LINES = 3  # up to which a trial that prints them is told from its telemetry too
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What the trial in flight last reported. None: it did not say."""
-
-    number: int
-    trial: int
-    step: int | None = None
-    loss: float | None = None
-    progress: float | None = None
-    tokens_per_second: float | None = None
-    memory_mb: float | None = None
-    eta_seconds: float | None = None
-    mfu: float | None = None
-    seconds: float | None = None
-    losses: tuple[float, ...] = ()
-    reports: int = 0
-    stride: int = 1  # every how many reports a point of `losses` was taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +48,11 @@ class State:
     words before the run began, or after the engine went."""
 
     history: History = field(default_factory=History)
+    asked: Asked = ()  # commands that are still to take effect
+    pace: Pace = field(default_factory=Pace)
+    counts: Mapping[str, int] = field(default_factory=dict)  # by verdict; the baseline's is no keep
     live: Live | None = None
+    load: Load | None = None
     log: Log | None = None
     alive: bool | None = None
     engine_log: tuple[str, ...] = ()
@@ -96,7 +84,7 @@ class State:
     def elapsed_seconds(self, now: float) -> float:
         """The time engines have spent on this run, the one at work included."""
         h = self.history
-        working = self.alive and h.ended is None and h.last_time
+        working = self.alive and h.ended is None and h.last_time and not h.standing_still
         return h.active_seconds + (max(0.0, now - h.last_time) if working else 0.0)
 
 
@@ -116,55 +104,39 @@ def reduce(state: State, event: ev.Event, at: float) -> State:
         live = None
     elif live is None or (live.number, live.trial) != (pending.number, pending.trial):
         live = Live(pending.number, pending.trial)
-    return replace(state, history=history, live=live)
-
-
-def report(live: Live, record: Mapping[str, Any]) -> Live:
-    """The trial after one more line of its telemetry. Pure; lines that are no report change nothing."""
-    step = as_float(record.get("step"))
-    if step is None:
-        return live
-    loss = as_float(record.get("loss"))
-    losses, stride = live.losses, live.stride
-    if loss is not None and math.isfinite(loss) and live.reports % stride == 0:
-        losses = (*losses, loss)
-        if len(losses) > CURVE_POINTS:
-            losses, stride = losses[::2], stride * 2
-    return Live(
-        number=live.number,
-        trial=live.trial,
-        step=int(step) if math.isfinite(step) else None,
-        loss=loss,
-        progress=as_float(record.get("progress")),
-        tokens_per_second=as_float(record.get("tokens_per_second")),
-        memory_mb=as_float(record.get("memory_mb")),
-        eta_seconds=as_float(record.get("eta_seconds")),
-        mfu=as_float(record.get("mfu")),
-        seconds=as_float(record.get("seconds")),
-        losses=losses,
-        reports=live.reports + 1,
-        stride=stride,
+    return replace(
+        state,
+        history=history,
+        asked=after(state.asked, event, history),
+        pace=pace.after(state.pace, state.history, history, event, at),
+        counts=_counts(state, history),
+        live=live,
     )
 
 
-def step_words(record: Mapping[str, Any] | None) -> str:
-    """A line of telemetry as a line of a log; empty if it is no report."""
-    step = as_float(record.get("step")) if record else None
-    if record is None or step is None or not math.isfinite(step):
-        return ""
-    loss, speed = as_float(record.get("loss")), as_float(record.get("tokens_per_second"))
-    told = f"step {step:5.0f}  {text.clock(as_float(record.get('seconds')) or 0.0):>5}"
-    told += f"  loss {loss:.4f}" if loss is not None else ""
-    return told + (f"  {text.quantity(speed)} tok/s" if speed is not None else "")
+def _counts(state: State, history: History) -> Mapping[str, int]:
+    """Finished experiments by verdict; only new ones are looked at."""
+    before, now = state.history.experiments, history.experiments
+    if now is before or len(now) == len(before):  # another trial changes no verdict
+        return state.counts
+    counts = dict(state.counts)
+    for e in now[len(before) :]:
+        if e.number > 0 or e.verdict.outcome != "keep":
+            counts[e.verdict.outcome] = counts.get(e.verdict.outcome, 0) + 1
+    return counts
 
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """One complete line: verbatim, and the event in it if this version knows it."""
+    """One complete line: as it was read, and the event in it if this version knows it."""
 
-    verbatim: str
+    raw: bytes
     event: ev.Event | None
     time: float
+
+    @property
+    def verbatim(self) -> str:
+        return self.raw.decode(errors="replace")
 
 
 class Feed:
@@ -174,8 +146,10 @@ class Feed:
         self.run_folder = run_folder
         self.state = State()
         self.wanted: int | None = None  # the experiment whose log is shown; None: the live one's
+        self.weighs = False  # whether somebody sees how busy the device is: to look costs something
         self._alive = alive
         self._alive_at = -math.inf
+        self._gauge = Gauge()
         self._journal = Lines(run_folder / "journal.jsonl")
         self._telemetry: Lines | None = None
         self._log: Tail | None = None
@@ -201,13 +175,14 @@ class Feed:
             if record is None:
                 continue
             known = to_event(record)
-            lines.append(JournalLine(raw.decode(errors="replace"), *(known or (None, 0.0))))
+            lines.append(JournalLine(raw, *(known or (None, 0.0))))
             if known:
                 self.state = reduce(self.state, *known)
         if not self._journal.more:
             self._read_trial()
             self._read_log()
             self._read_engine_log()
+            self._read_load()
         return lines
 
     def _check_engine(self) -> None:
@@ -233,10 +208,16 @@ class Feed:
         for record in map(parse, records):
             live = report(live, record) if record else live
         if live is not self.state.live:
-            self.state = replace(self.state, live=live)
+            self.state = replace(self.state, live=replace(live, at=self._reported_at(path)))
 
     def _telemetry_of(self, path: Path) -> Lines:
         return Lines(path)
+
+    def _reported_at(self, path: Path) -> float | None:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return None
 
     def _read_log(self) -> None:
         number, path = self._log_path()
@@ -274,3 +255,12 @@ class Feed:
         lines = self._engine_log.read()
         if lines is not None:
             self.state = replace(self.state, engine_log=lines[-200:])
+
+    def _read_load(self) -> None:
+        h, pending = self.state.history, self.state.history.pending
+        trains = pending and pending.trial_open and h.ended is None and not h.standing_still
+        load = None
+        if self.weighs and self.state.alive and h.run and pending and pending.pid and trains:
+            load = self._gauge.read(h.run.device, pending.pid, self.state.pace.trial_since)
+        if load != self.state.load:
+            self.state = replace(self.state, load=load)

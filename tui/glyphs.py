@@ -26,6 +26,7 @@ _PLAIN = {
     "│": "|", "┃": "|", "║": "|", "├": "|", "┤": "|", "─": "-", "━": "=", "═": "=", "└": "`", "╰": "`", "┌": ".",
     "╭": ".", "┐": ".", "╮": ".", "┘": "'", "╯": "'", "┼": "+", "█": "#", "▀": "-", "▄": "_", "▁": "_", "▂": "_",
     "▃": "_", "▅": "=", "▆": "=", "▇": "#", "▏": "|", "▕": "|", "▎": "|", "▊": "|", "▌": "|", "▐": "|", "▔": "-",
+    "°": " ",
 }  # fmt: skip
 
 
@@ -34,6 +35,11 @@ def level(environment: Mapping[str, str]) -> Glyphs:
     if "utf" not in locale.getpreferredencoding(False).lower():
         return "ascii"
     return "block" if environment.get("TERM") == "linux" else "braille"
+
+
+def fewer(words: str, glyphs: Glyphs) -> str:
+    """The words with the glyphs there are."""
+    return words if glyphs == "braille" else _in_ascii(words) if glyphs == "ascii" else _in_blocks(words)
 
 
 class FewerGlyphs(LineFilter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
@@ -20,11 +21,19 @@ class Key:
     group: str
     label: str = ""
     rank: int = 1  # labels with a low rank give way first in a narrow window
+    first: bool = False  # it goes before whatever else has the key, where its action may be done at all
 
 
 KEYS = (
     Key("pause", "p,space", "p", "app.pause", "pause the run now, or go on (space too)", "Run", "pause", 8),
+    Key("pause-after", "P", "P", "app.pause_after", "pause when this trial is over; again: do not", "Run"),
     Key("skip", "s", "s", "app.skip", "end the trial under way and discard its experiment", "Run", "skip", 7),
+    Key("again", "r", "r", "app.again", "run the selected experiment again: another trial", "Run"),
+    Key("steer", "t", "t", "app.steer", "write a note to the agent, for its next proposals", "Run", "steer", 3),
+    Key("approval", "a", "a", "app.approval", "approval on or off: every proposal waits for yes", "Run"),
+    Key("yes", "y", "y n", "app.answer(True)", "of a proposal that waits, and is selected: yes, no", "Run", first=True),
+    Key("no", "n", "", "app.answer(False)", "reject the proposal that waits, with a reason", "Run", first=True),
+    Key("edit", "e", "e", "app.edit", "the source in $EDITOR; of a proposal that waits: edit it", "Run"),
     Key("select", "j,down", "j k ↓ ↑", "select(1)", "select the experiment below, above", "Experiments"),
     Key("up", "k,up", "", "select(-1)", "select the experiment above", "Experiments"),
     Key("live", "full_stop,g,home", ". g", "newest", "select the newest, and follow it", "Experiments", "live", 3),
@@ -44,7 +53,7 @@ KEYS = (
     ),
     Key("scale", "y", "", "plot('scale')", "clip the outliers, or a log scale", "Plot"),
     Key("axis", "x", "", "plot('axis')", "by number, or by time", "Plot"),
-    Key("scroll", "J", "J K", "scroll_pane(1)", "scroll the diff or log by a line", "Panes", "scroll", 5),
+    Key("scroll", "J", "J K", "scroll_pane(1)", "scroll the active pane by a line", "Panes", "scroll", 5),
     Key("scroll-up", "K", "", "scroll_pane(-1)", "scroll it up by a line", "Panes"),
     Key("page", "ctrl+d,pagedown", "ctrl+d ctrl+u", "page_pane(1)", "scroll it by half a page", "Panes"),
     Key("page-up", "ctrl+u,pageup", "", "page_pane(-1)", "scroll it up by half a page", "Panes"),
@@ -52,7 +61,7 @@ KEYS = (
     Key("shift-left", "left", "", "shift_pane(-8)", "shift it to the left", "Panes"),
     Key("split", "d", "d w", "diff('split')", "the diff side by side or in one column; wrap long lines", "Diff"),
     Key("wrap", "w", "", "diff('wrap')", "wrap long lines", "Diff"),
-    Key("hunk", "n", "n N", "hunk(1)", "the next hunk, the one before", "Diff"),
+    Key("hunk", "n,ctrl+n", "n N", "hunk(1)", "the next hunk (ctrl+n too), the one before", "Diff"),
     Key("hunk-up", "N", "", "hunk(-1)", "the hunk before", "Diff"),
     Key("more", "right_curly_bracket", "{ }", "diff('more')", "less, more lines around a change", "Diff"),
     Key("less", "left_curly_bracket", "", "diff('less')", "fewer lines around a change", "Diff"),
@@ -60,26 +69,73 @@ KEYS = (
     Key("whole", "D", "D", "diff('whole')", "the diffs of the whole run in one scroll", "Diff"),
     Key("zoom", "enter", "enter esc", "zoom", "this pane alone; back", "Panes", "zoom", 2),
     Key("back", "escape", "", "back", "back: from the zoom, from a search", "Panes"),
-    Key("copy", "c", "c o", "app.copy", "copy the diff or log; open it in $PAGER", "Panes"),
-    Key("open", "o", "", "app.open", "open the diff or log in $PAGER", "Panes"),
+    Key("copy", "c", "c o", "app.copy", "copy the active pane; open it in $PAGER", "Panes"),
+    Key("open", "o", "", "app.open", "open the active pane in $PAGER", "Panes"),
     Key("screenshot", "S", "S", "app.picture", "save a picture of the screen", "Leaving"),
-    Key("pane", "tab", "tab", "next_pane", "the other pane: diff or log", "Panes", "diff/log", 6),
-    Key("diff", "1", "1 2", "pane('diff')", "the diff, the log", "Panes"),
+    Key("pane", "tab", "tab", "next_pane", "the next pane: diff, log, notes", "Panes", "pane", 6, first=True),
+    Key("diff", "1", "1 2 3", "pane('diff')", "the diff, the log, the notes", "Panes"),
     Key("log", "2", "", "pane('log')", "the log", "Panes"),
+    Key("notes", "3", "", "pane('notes')", "the notes", "Panes"),
+    Key("list-alone", "4", "4 5", "alone('experiments')", "the list alone, the plot alone; esc goes back", "Panes"),
+    Key("plot-alone", "5", "", "alone('plot')", "the plot alone", "Panes"),
+    Key("follow", "l", "l", "follow", "follow the newest experiment and the end of its log", "Panes"),
+    Key("border-left", "less_than_sign", "< >", "border(-2)", "move the upright border beside this pane", "Layout"),
+    Key("border-right", "greater_than_sign", "", "border(2)", "move it to the right", "Layout"),
+    Key("taller", "plus,equals_sign", "+ -", "taller(1)", "this pane taller (= too), lower", "Layout"),
+    Key("lower", "minus", "", "taller(-1)", "this pane lower", "Layout"),
+    Key("plot-lower", "left_parenthesis", "( )", "plot_taller(-1)", "the plot lower, taller", "Layout"),
+    Key("plot-taller", "right_parenthesis", "", "plot_taller(1)", "the plot taller", "Layout"),
+    Key("put-back", "0", "0", "put_back", "the layout as it comes", "Layout"),
     Key("help", "question_mark,f1", "?", "app.help", "this page", "Leaving", "help", 9),
-    Key("leave", "q,ctrl+c", "q", "app.leave", "leave: detach, stop after this, stop now", "Leaving", "leave", 10),
+    Key("palette", "ctrl+p", "ctrl+p", "app.command_palette", "search all of this by words", "Leaving", first=True),
+    Key("leave", "q", "q", "app.leave", "leave: detach, stop after this, stop now", "Leaving", "leave", 10),
+    Key("interrupt", "ctrl+c", "ctrl+c", "app.interrupt", "twice: stop the run now, and leave", "Leaving", first=True),
 )
 
 
 def bindings() -> list[BindingType]:
-    """The table as Textual wants it; an id each, for a key map of the user's own."""
-    return [Binding(key.keys, key.action, key.help, show=False, priority=key.keys == "tab", id=key.id) for key in KEYS]
+    """The table as Textual wants it for the main screen; an id each, for a key map of the user's own."""
+    return [_binding(key) for key in KEYS if not _of_app(key)]
 
 
-def groups() -> dict[str, list[Key]]:
+def first_bindings() -> list[BindingType]:
+    """Those of the whole app."""
+    return [_binding(key) for key in KEYS if _of_app(key)]
+
+
+def _of_app(key: Key) -> bool:
+    return key.first and key.action.startswith("app.")
+
+
+def _binding(key: Key) -> Binding:
+    return Binding(key.keys, key.action, key.help, show=False, priority=key.first, id=key.id)
+
+
+def shown(key: Key, remapped: Mapping[str, str]) -> str:
+    """As the user writes it, who may have given it other keys."""
+    return " ".join(remapped[key.id].replace(",", " ").split()) if key.id in remapped else key.shown
+
+
+def taken_twice(remapped: Mapping[str, str]) -> str:
+    """What the user's own keys take from another; empty if nothing."""
+    owners: dict[str, Key] = {}
+    for key in KEYS:
+        if not key.first and key.id not in remapped:
+            owners.update((single.key, key) for single in Binding.make_bindings([_binding(key)]))
+    taken = []
+    for key in KEYS:
+        words = remapped.get(key.id, "")
+        for single in Binding.make_bindings([(words, key.action, "")]) if words else ():
+            if owner := owners.get(single.key):
+                taken.append(f"keys.{key.id} = {words!r} takes {single.key} from {owner.id}")
+            owners[single.key] = key
+    return "; ".join(taken)
+
+
+def groups(remapped: Mapping[str, str]) -> dict[str, list[Key]]:
     """What the help says: the keys by what they act on, in the order of the table."""
     found: dict[str, list[Key]] = {}
     for key in KEYS:
-        if key.shown:
+        if key.shown or key.id in remapped:
             found.setdefault(key.group, []).append(key)
     return found

@@ -19,7 +19,8 @@ class Listing:
     def __init__(self, history: History, filter: Filter = "", search: str = "") -> None:
         self.history, self.filter, self.search = history, filter, search
         self.narrowed = bool(filter or search)
-        self.pending: Pending | None = None if history.ended or self.narrowed else history.pending
+        in_flight = None if history.ended or self.narrowed else history.pending
+        self.pending: Pending | None = in_flight if in_flight and not in_flight.again else None  # else it has its row
         self.finished: Sequence[Experiment] = history.experiments
         if self.narrowed:
             self.finished = [e for e in history.experiments if self._wanted(e)]

@@ -12,6 +12,7 @@ from core.control import alive
 from core.errors import UsageError
 from core.history import History, fold
 from core.journal import read, results_tsv
+from tui import text
 
 LEAST_FREE_BYTES = 2**20
 
@@ -21,9 +22,9 @@ def history(run_folder: Path) -> History:
     return fold(read(run_folder / "journal.jsonl"))
 
 
-def status(run_folder: Path) -> dict[str, Any]:
-    """The state of a run as JSON values; times in Unix seconds."""
-    h = history(run_folder)
+def status(run_folder: Path, known: History | None = None) -> dict[str, Any]:
+    """The state of a run as JSON values; times in Unix seconds. `known`: its history, where it has been read."""
+    h = known or history(run_folder)
     if h.run is None:
         raise UsageError(f"{run_folder}: its journal has no first line")
     best, baseline = h.best, h.experiments[0] if h.experiments else None
@@ -68,9 +69,9 @@ def state(h: History, living: bool) -> str:
     return "paused" if h.paused or (h.pending and h.pending.held_since) else "running"
 
 
-def status_text(run_folder: Path) -> str:
-    """The same for people."""
-    s = status(run_folder)
+def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
+    """The same for people. `known`: it, where it has been asked for."""
+    s = known or status(run_folder)
     doing = (
         f", {s['phase']} experiment {s['experiment']}"
         if s["state"] == "running" and s["experiment"] is not None
@@ -95,7 +96,8 @@ def status_text(run_folder: Path) -> str:
         + (s["mend"] or f"go on with: autoresearch resume {s['tag']}"),
         "failed": s["ended"],
     }
-    return "\n".join([*lines, *([mend[s["state"]]] if s["state"] in mend else [])])
+    lines += [mend[s["state"]]] if s["state"] in mend else []
+    return "\n".join(text.one_line(line) for line in lines)
 
 
 def failed(run_folder: Path) -> bool:

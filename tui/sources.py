@@ -14,7 +14,7 @@ from tui.diffs import undone
 from tui.feed import find
 from tui.tail import parse
 
-_MARK = b'"type": "Proposed"'
+_MARKS = (b'"type": "Proposed"', b'"type": "Approved"')  # lines with the whole text of an edit; the later one holds
 
 
 class Sources:
@@ -22,7 +22,7 @@ class Sources:
 
     def __init__(self, run_folder: Path) -> None:
         self._journal = run_folder / "journal.jsonl"
-        self._at: dict[int, int] = {}  # experiment -> where its Proposed line begins
+        self._at: dict[int, int] = {}  # experiment -> where the line with its edits begins
         self._read_to = 0
 
     def of(self, history: History, number: int) -> dict[str, str]:
@@ -69,7 +69,9 @@ class Sources:
         if entry is not None:
             return entry.diff
         pending = history.pending
-        return pending.committed.diff if pending and pending.committed else ""
+        if pending and pending.committed:
+            return pending.committed.diff
+        return pending.awaited.diff if pending and pending.awaited else ""
 
     def _edits(self, number: int) -> Mapping[str, str]:
         if number not in self._at:
@@ -86,8 +88,10 @@ class Sources:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                if _MARK in line[:64] and isinstance((record := parse(line) or {}).get("number"), int):
-                    self._at[record["number"]] = self._read_to
+                if any(mark in line[:64] for mark in _MARKS):
+                    record = parse(line) or {}
+                    if isinstance(record.get("number"), int) and isinstance(record.get("edits"), dict):
+                        self._at[record["number"]] = self._read_to
                 self._read_to += len(line)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
-from tui import text
+from tui import pace, text
 from tui.feed import State
+
+_EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")
+_CRASH_SECONDS = 20.0  # for how long a crash is told, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +53,59 @@ def standing(state: State, now: float) -> Standing:
         step = f"held at step {state.live.step}" if state.live and state.live.step is not None else "held"
         how = f"go on with p in the cockpit, or: autoresearch resume {state.tag}"
         return Standing(text.PAUSED, "PAUSED", f"{_since(h.pending.held_since, now)}: {step}; {how}")
-    return Standing("●", "RUN")
+    if h.pending and h.pending.awaited:
+        how = "y yes, n no, e edit; or `autoresearch approve`, `autoresearch reject`"
+        return Standing(text.WAITING, "WAITS", f"#{h.pending.number} waits for your word: {how}")
+    silent = pace.silent_seconds(h, state.live, state.pace, now)
+    if silent is not None:
+        return Standing(text.STALLED, "STALLED", _stalled(state, silent, now), trouble=True)
+    return Standing(text.GLYPHS["keep"], "RUN")
+
+
+def _stalled(state: State, silent: float, now: float) -> str:
+    h = state.history
+    if h.phase == "startup":
+        return f"not ready after {text.clock(silent)} of start-up; s skips it"
+    left = pace.cut_in(h, state.pace, now)
+    ends = f", or the time limit ends it in {text.clock(left)}" if left is not None else ""
+    return f"no step for {text.clock(silent)}; s skips it{ends}"
 
 
 def activity(state: State) -> str:
     """What happens now, in a word; empty when nothing does."""
-    return "" if state.alive is False or state.history.phase == "ended" else state.history.phase
+    phase = state.history.phase
+    if state.alive is False or phase == "ended":
+        return ""
+    return "running" if phase == "startup" and not pace.has_start_up(state.history) else phase
+
+
+def label(state: State) -> str:
+    """The experiment that is in flight, or the next one: `#48`, or `#12 once more (trial 2)`."""
+    h, p = state.history, state.history.pending
+    return f"#{p.number} once more (trial {max(2, p.trial)})" if p and p.again else f"#{h.next_number}"
 
 
 def counts(state: State) -> str:
     """`9 kept, 33 discarded, 5 crashed`."""
+    kept, discarded, crashed = (state.counts.get(outcome, 0) for outcome in ("keep", "discard", "crash"))
+    return f"{kept} kept, {discarded} discarded, {crashed} crashed"
+
+
+def last_crash(state: State, now: float) -> str:
+    """`#44 crashed, oom: torch.OutOfMemoryError: …`, if that was the last experiment: for a while, and until there is
+    another proposal."""
     h = state.history
-    return f"{h.count('keep')} kept, {h.count('discard')} discarded, {h.count('crash')} crashed"
+    e = h.experiments[-1] if h.experiments else None
+    if e is None or e.verdict.outcome != "crash" or h.ended or (h.pending and h.pending.again):
+        return ""
+    if h.pending and h.pending.proposed and now - state.pace.finished_at >= _CRASH_SECONDS:
+        return ""
+    reason, lines = text.one_line(e.verdict.reason), list(filter(str.strip, text.clean_lines(e.log_tail)))
+    said = next((line for line in reversed(lines) if _EXCEPTION.match(line)), lines[-1] if lines else "")
+    said = text.one_line(said)
+    if said and ":" not in reason:
+        return f"#{e.number} crashed, {reason}: {said}"
+    return f"#{e.number} crashed: {reason}"
 
 
 def _since(at: float | None, now: float) -> str:

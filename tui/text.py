@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 GLYPHS = {"keep": "●", "discard": "·", "crash": "×"}
-RUNNING, PAUSED, CRASHED, ENDED = "▶", "‖", "×", "·"
+RUNNING, PAUSED, CRASHED, ENDED, WAITING, STALLED = "▶", "‖", "×", "·", "?", "!"
 TAB = 4
 
 _ESCAPES = re.compile(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from rich.style import Style
 from textual.app import App
 from textual.filter import LineFilter
 from textual.theme import Theme
@@ -15,6 +16,12 @@ from textual.theme import Theme
 from tui.glyphs import FewerGlyphs, Glyphs
 
 Result = TypeVar("Result")
+
+STYLES = {
+    "kept", "discarded", "crashed", "live", "dim", "strong", "accent", "trouble", "pausing", "cursor", "track",
+    "added", "removed", "added-word", "removed-word", "plus", "minus", "hunk", "gutter",
+    "keyword", "string", "comment", "number",
+}  # fmt: skip
 
 _NAMES = (
     "ground", "panel-ground", "words", "strong", "faint", "comment", "gutter", "grip", "track", "cursor", "kept",
@@ -53,16 +60,33 @@ DEFAULTS = THEMES["night"].variables
 
 
 class ThemedApp(App[Result], Generic[Result]):
-    """An app in these colours; the stylesheet knows them by name."""
+    """An app in these colours; the stylesheet knows them by name.
+
+    The style classes that widgets paint with belong to the app: a widget that had them would be matched with the whole
+    stylesheet once for each of them.
+    """
 
     CSS_PATH = "app.tcss"
+    COMPONENT_CLASSES = STYLES
 
     def __init__(self, theme: str, glyphs: Glyphs) -> None:
         super().__init__()
         self._fewer_glyphs = FewerGlyphs(glyphs)
+        self._named_styles: dict[str, Style] = {}
         for known in THEMES.values():
             self.register_theme(known)
         self.theme = theme
+
+    def named_style(self, name: str) -> Style:
+        """What a style class sets, as lines of the screen want it."""
+        style = self._named_styles.get(name)
+        if style is None:
+            style = self._named_styles[name] = self.get_component_styles(name).partial_rich_style
+        return style
+
+    def refresh_css(self, animate: bool = True) -> None:
+        self._named_styles.clear()
+        super().refresh_css(animate)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()

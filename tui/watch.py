@@ -6,28 +6,30 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from core import control
 from core.errors import EngineUnreachable
+from core.launch import Options
+
+if TYPE_CHECKING:
+    from tui.app import Left
 
 INTERRUPTED = 130  # the exit code
 
 
 def watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
     """Show a run in the viewer that was asked for, until it ends or the viewer leaves."""
-    if _terminal() and not (plain or as_json):
+    if terminal() and not (plain or as_json):
         from tui import report
         from tui.app import run_cockpit
 
         if new and (started := report.history(folder).run):
             for line in (*started.notes, started.plan):
                 say(line)
-        left = run_cockpit(folder, new=new)
-        if left.message:
-            say(left.message)
-        return 1 if report.failed(folder) else 0
+        return _left(folder, run_cockpit(folder, new=new))
     from tui.plain import follow
 
     try:
@@ -36,9 +38,20 @@ def watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
         return _interrupt(folder)
 
 
+def start(options: Options | None) -> int:
+    """Choose a run on a page, and show it: on the page of a new run that these flags fill in, or on the first page."""
+    from tui.app import run_start
+    from tui.screens.start import StartScreen
+    from tui.screens.start_run import StartRunScreen
+
+    here = Path.cwd() if options is None else Path(options.workspace)
+    folder, left = run_start(StartScreen(here) if options is None else StartRunScreen(options), here)
+    return 0 if folder is None else _left(folder, left)
+
+
 def look(folder: Path, replay: float | None) -> int:
     """Show a recorded run without a hand on it; `replay`: as it happened, so many times faster."""
-    if not _terminal():
+    if not terminal():
         from tui import report
 
         click.echo(report.status_text(folder))
@@ -51,7 +64,17 @@ def look(folder: Path, replay: float | None) -> int:
     return 0
 
 
-def _terminal() -> bool:
+def _left(folder: Path, left: Left) -> int:
+    """Say the last words of a cockpit; the exit status is the run's."""
+    from tui import report
+
+    if left.message:
+        say(left.message)
+    return 1 if report.failed(folder) else 0
+
+
+def terminal() -> bool:
+    """Whether somebody sits before a terminal that can show a cockpit."""
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from core.errors import UsageError
 from core.experiment import Proposal
-from core.history import History
+from core.history import History, Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,9 @@ class Request:
 
     sources: path relative to the task folder -> text, as the incumbent has them.
     program: the human's instructions, read afresh each time.
-    is_new: says whether these edits make a source that no experiment of this run has had.
+    is_new: says whether these edits make a source that no experiment of this run has had, and the user not rejected.
+    notes: what the user has told the agent so far, why proposals were rejected included.
+    new_notes: those of them that came since the agent last answered.
     """
 
     number: int
@@ -31,6 +33,8 @@ class Request:
     history: History
     direction: Literal["min", "max"]
     is_new: Callable[[Mapping[str, str]], bool]
+    notes: tuple[Note, ...] = ()
+    new_notes: tuple[Note, ...] = ()
 
 
 class Refused(Exception):
@@ -53,7 +57,12 @@ def absolute(name: str) -> str:
 
 
 class Agent(Protocol):
-    """Two real ones exist: `search.Search` and `scripted.Scripted`."""
+    """Two real ones exist: `search.Search` and `scripted.Scripted`.
+
+    reads_notes: whether what the user tells it can change what it proposes.
+    """
+
+    reads_notes: bool
 
     def propose(self, request: Request) -> Proposal:
         """The next proposal. Raises Refused or Exhausted."""
@@ -72,3 +81,9 @@ def get(name: str, seed: int) -> Agent:
 
         return Scripted(Path(argument))
     raise UsageError(f"--agent {name}: no such agent; use search or scripted:FILE")
+
+
+def check(name: str) -> None:
+    """Refuse the name of an agent that does not exist, as `get` does, without loading what a search needs."""
+    if name != "search":
+        get(name, 0)

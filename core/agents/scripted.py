@@ -43,6 +43,8 @@ class Step:
 class Scripted:
     """The patches of FILE in order. Raises UsageError, when made, for a FILE that is missing or not understood."""
 
+    reads_notes = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._steps = _load(path.expanduser())

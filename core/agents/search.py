@@ -31,6 +31,8 @@ _STARTUP = 4  # experiments before TPE's densities are used
 class Search:
     """Proposes changes of the artifact's constants. The seed decides what the history leaves open."""
 
+    reads_notes = False
+
     def __init__(self, seed: int) -> None:
         self._seed = seed
 

@@ -10,8 +10,7 @@ import pytest
 from conftest import TOY_SOURCE, TOY_TASK, commit_all
 
 from core.errors import UsageError
-from core.launch import Options, best_backend, known_backend
-from core.opening import _task_folder
+from core.launch import Options, best_backend, known_backend, task_folder
 
 MACHINES = [("darwin", "arm64", "mlx"), ("darwin", "x86_64", "cuda"), ("linux", "x86_64", "cuda")]
 
@@ -36,20 +35,20 @@ def machine(workspace: Path, request: pytest.FixtureRequest, monkeypatch: pytest
 
 def test_a_machine_gets_its_own_backend(machine: str, workspace: Path) -> None:
     assert best_backend() == known_backend(None) == machine
-    assert _task_folder(workspace, Options(str(workspace))) == machine
+    assert task_folder(workspace, Options(str(workspace))) == machine
 
 
 def test_a_backend_that_is_named_is_taken(machine: str, workspace: Path) -> None:
     assert known_backend("mlx") == "mlx"
-    assert _task_folder(workspace, Options(str(workspace), backend="mlx")) == "mlx"
+    assert task_folder(workspace, Options(str(workspace), backend="mlx")) == "mlx"
 
 
 def test_where_only_the_other_one_is_it_is_taken(machine: str, workspace: Path) -> None:
     (workspace / machine / "task.toml").unlink()
     (other,) = {"cuda", "mlx"} - {machine}
-    assert _task_folder(workspace, Options(str(workspace))) == other
+    assert task_folder(workspace, Options(str(workspace))) == other
 
 
 def test_a_backend_that_is_none_is_refused(workspace: Path) -> None:
     with pytest.raises(UsageError, match=r"--backend jax: no such backend; use cuda .* or mlx"):
-        _task_folder(workspace, Options(str(workspace), backend="jax"))
+        task_folder(workspace, Options(str(workspace), backend="jax"))

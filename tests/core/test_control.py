@@ -12,6 +12,7 @@ import pytest
 
 from core import control
 from core.errors import Busy, EngineUnreachable, UsageError
+from core.history import Pending
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_flood_that_nobody_drains_still_gets_its_answers(engine):
 
 
 def test_the_baseline_is_not_skipped(tmp_path):
-    made = control.Control(tmp_path, lambda event: None, lambda: "training", lambda: True)
+    made = control.Control(tmp_path, lambda event: None, lambda: "training", lambda: Pending(0))
     assert "baseline" in control.send(tmp_path, "skip")
     assert not made.take_skip()
     made.close()

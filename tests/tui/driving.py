@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from recorded_run import STARTED_AT
 from textual.app import App
@@ -13,6 +14,7 @@ from textual.pilot import Pilot
 
 from core import control
 from core import events as ev
+from core.errors import UsageError
 from tui.app import Cockpit, Left
 from tui.feed import Feed
 from tui.widgets.experiments import ExperimentList
@@ -24,8 +26,21 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.heard: list[str] = []
-        self.control = control.Control(folder, lambda event: self.heard.append(event.command), lambda: "training")
+        self.details: list[Mapping[str, Any]] = []  # of the commands that have some
+        self.refusal = ""  # what such a command is refused with, if anything
+        self.control = control.Control(
+            folder, lambda event: self.heard.append(event.command), lambda: "training", grant=self._grant
+        )
         self.now = STARTED_AT + 10_000
+
+    def _grant(self, command: ev.Command, details: Mapping[str, Any]) -> str | None:
+        """The engine's answer to a command with details; what it would record is for the test to write."""
+        if command not in ("steer", "approval-on", "approval-off", "approve", "reject", "again"):
+            return None
+        if self.refusal:
+            raise UsageError(self.refusal)
+        self.details.append(details)
+        return f"{command} taken"
 
     def write(self, *events: ev.Event) -> None:
         with (self.folder / "journal.jsonl").open("a") as journal:

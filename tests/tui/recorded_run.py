@@ -1,6 +1,6 @@
 """Write a run folder as an engine would have left it: a journal, telemetry and logs of some invented experiments.
 
-    python tests/tui/recorded_run.py FOLDER [EXPERIMENTS]
+    python tests/tui/recorded_run.py FOLDER [EXPERIMENTS] [--ended | --paused]
 
 The figures are invented; the words, the order of events and the files are the real ones.
 """
@@ -222,5 +222,20 @@ def _experiment(
     rec.put(ev.ExperimentDone(number), 0.01)
 
 
+def append(folder: Path, *events: ev.Event, at: float) -> None:
+    """Write more events behind those of a run, all of them at that time."""
+    with (folder / "journal.jsonl").open("a") as journal:
+        for event in events:
+            journal.write(json.dumps(ev.to_record(event, at), ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    folder, *words = sys.argv[1:]
+    count = int(words[0]) if words else 25
+    write_run(Path(folder), count, live="--ended" not in words)
+    if "--paused" in words:
+        append(Path(folder), ev.TrialHeld(count, 1, 68), at=STARTED_AT + 40.0 * count)
+
+
 if __name__ == "__main__":
-    write_run(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 25)
+    main()

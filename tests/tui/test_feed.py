@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from recorded_run import write_run
 
 from core import events as ev
-from tui.chart import QUANTITIES, View, draw, points, rail
-from tui.feed import CURVE_POINTS, Feed, Live, State, find, reduce, report
+from tui.chart import LABEL_CELLS, QUANTITIES, View, draw, index_of, points, rail
+from tui.feed import Feed, State, find, reduce
 from tui.listing import Listing
+from tui.live import CURVE_POINTS, Live, report
 from tui.plain import summary, tell
 from tui.standing import standing
 from tui.tail import Lines, Tail, parse, to_event
@@ -101,7 +102,7 @@ def test_telemetry_may_be_cut_short_or_missing(recorded: Path) -> None:
     feed.read()
     assert feed.state.live is not None
     assert feed.state.live.step == 3
-    assert feed.state.live.losses == ()
+    assert feed.state.live.loss_curve.points == ()
     telemetry.unlink()
     feed.read()
     assert feed.state.live.step == 3
@@ -169,10 +170,10 @@ def test_the_loss_curve_stays_short() -> None:
     live = Live(1, 1)
     for step in range(5000):
         live = report(live, {"step": step, "loss": 5000.0 - step})
-    assert len(live.losses) <= CURVE_POINTS
-    assert live.losses[0] == 5000.0
-    assert live.losses[-1] < 200.0
-    assert list(live.losses) == sorted(live.losses, reverse=True)
+    assert len(live.loss_curve.points) <= CURVE_POINTS
+    assert live.loss_curve.points[0] == 5000.0
+    assert live.loss_curve.points[-1] < 200.0
+    assert list(live.loss_curve.points) == sorted(live.loss_curve.points, reverse=True)
 
 
 # --- whatever order events come in -----------------------------------------------------------------------------------
@@ -222,9 +223,10 @@ def test_no_order_of_events_breaks_a_viewer(stream: list[tuple[ev.Event, float]]
         tiny(state, 1.0, width)
     for quantity, scale, axis in itertools.product(QUANTITIES, ("clip", "log"), ("number", "time")):
         found = points(state.history, quantity)
-        view = View(state.direction, scale, axis, selected=1)
-        draw(found, 60, 8, view, quantity)
-        rail(found, 60, 1, view)
+        grid = draw(found, 60, 8, View(state.direction, scale, axis), quantity)
+        assert all(len(label) <= LABEL_CELLS for label in grid.labels)
+        assert all(len(row) == 60 for row in grid.marked(index_of(found, 1)))
+        assert len(rail(found, grid.at, 60, 1)) == 60
     for narrowed in (Listing(state.history), Listing(state.history, "kept"), Listing(state.history, "", "a")):
         for row in range(len(narrowed)):
             number = narrowed.number(row)

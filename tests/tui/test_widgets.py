@@ -25,7 +25,7 @@ def test_verdicts_are_told_apart_by_glyph_and_crashes_lie_on_the_rail(tmp_path: 
     where = {p.number: x for p, x in zip(found, columns(found, 72), strict=False)}
     assert columns_of(grid.cells, "●") == [where[n] for n in (0, 1, 2, 5, 9, 10, 11, 13)]
     assert columns_of(grid.cells, "·") == [where[n] for n in (3, 4, 6, 8, 12, 14, 16, 17)]
-    drawn = rail(found, 72, 18, View("min"))
+    drawn = rail(found, grid.at, 72, 18)
     assert [x for x, (glyph, _) in enumerate(drawn) if glyph == "×"] == [where[7], where[15]]
     assert drawn[-1][0] == "▶"
 
@@ -79,10 +79,10 @@ def test_other_quantities_come_from_the_measurements(tmp_path: Path) -> None:
 
 def test_a_thousand_experiments_fit() -> None:
     found = [Point(i, "keep" if i % 50 == 0 else "discard", 1.0 - i / 5000, 1.0 - i / 5000) for i in range(1000)]
-    grid = draw(found, 70, 5, View("min", selected=3))
+    grid = draw(found, 70, 5, View("min"))
     assert all(len(row) == 70 for row in grid.cells)
     assert columns_of(grid.cells, "●"), "keeps are not buried under discards"
-    assert len(rail(found, 70, None, View("min"))) == 70
+    assert len(rail(found, grid.at, 70, None)) == 70
 
 
 DIFF = """\

@@ -31,11 +31,10 @@ class HelpScreen(ModalScreen[None]):
 
     def _words(self) -> Text:
         words = Text()
-        for group, members in keys.groups().items():
+        for group, members in keys.groups(self._remapped).items():
             words.append(f"{group}\n", "bold")
             for key in members:
-                shown = self._remapped.get(key.id, key.shown).replace(",", " ")
-                words.append(f"  {shown:<15}", "bold")
+                words.append(f"  {keys.shown(key, self._remapped):<15}", "bold")
                 words.append(f"{key.help}  ")
                 words.append(f"{key.id}\n", "dim")
         words.append("Glyphs\n", "bold")

@@ -1,40 +1,140 @@
-"""What is shown where no run exists yet."""
+"""The first page where no run is: the demo, this folder's task, a new workspace, or a run to come back to."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.widgets import Static
+import asyncio
+import time
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
 
-from tui import config
-from tui.themes import THEMES, ThemedApp
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from core.launch import Options, launch
+from tui import starting, text
+from tui.recent import Recent, recent_runs
+from tui.screens.start_run import StartRunScreen, become
+from tui.screens.waiting import Born, Say, WaitingScreen
 
 WORDS = """\
-There is no run here yet. Leave with q, then type one of these:
-
-  [b]autoresearch demo[/b]           improve a small GPT on real text, here and now; needs nothing
-  [b]autoresearch init DIR[/b]       make a workspace of your own: program.md, train.py, task.toml
-  [b]autoresearch run[/b]            start research in a workspace
-
-An agent edits train.py, a run of fixed length scores the edit with one number, git keeps what
-improved. You watch, pause, skip, read the diffs; or sleep.
-
-  [b]autoresearch doctor[/b]         says what works on this machine and what is missing"""
+An agent edits train.py, a run of fixed length scores the edit with one number, git keeps what improved.
+You watch, pause, skip, read the diffs; or sleep."""
+KEYS = "↑ ↓ choose   enter begin   q leave   `autoresearch doctor`: what works here"
+_DEMO = ("demo", "demo", "improve a small GPT on real text, here and now; needs nothing")
+_MAKE = ("make", "make a workspace", "program.md, train.py and task.toml in a new folder, to make your own")
 
 
-class StartPage(ThemedApp[None]):
-    """A page of text."""
+class StartScreen(Screen[None]):
+    """`here`: the folder where the command was typed."""
 
-    CSS_PATH = "../app.tcss"
-    ENABLE_COMMAND_PALETTE = False
-    BINDINGS = [("q,escape,enter,ctrl+c", "quit", "leave")]  # noqa: RUF012
+    CSS_PATH = "start.tcss"
+    AUTO_FOCUS = "#ways"
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-broad")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("j", "move(1)", "down"),
+        ("k", "move(-1)", "up"),
+        ("escape,q", "leave", "leave"),
+        Binding("ctrl+c", "leave", "leave", priority=True),
+    ]
 
-    def __init__(self) -> None:
-        found = config.load(set(THEMES), set())
-        super().__init__(found.theme, found.glyphs)
+    def __init__(self, here: Path) -> None:
+        super().__init__()
+        self.here = here
+        self.root = starting.workspace_root(here)
+        self._recent: dict[str, Recent] = {}
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="page"):
-            yield Static("autoresearch", classes="box-title")
-            yield Static(WORDS)
-            yield Static("q leave", classes="box-foot")
+        yield Static("autoresearch", classes="box-title")
+        yield Static(WORDS, id="words")
+        yield OptionList(*self._ways(), id="ways", compact=True, markup=False)
+        yield Static(KEYS, id="start-keys", classes="dim", markup=False)
+
+    def _ways(self) -> list[Option]:
+        """What can be begun; first of all the task that is here."""
+        ways = [_way(*_DEMO), _way(*_MAKE)]
+        if choices := starting.tasks_of(self.root).choices:
+            words = choices[0][0] if len(choices) == 1 else f"{len(choices)} tasks, the first: {choices[0][0]}"
+            ways.insert(0, _way("here", f"research in {starting.short(self.root)}", words))
+        return ways
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).highlighted = 0
+        self.find_runs()
+
+    @work(group="runs", exclusive=True)
+    async def find_runs(self) -> None:
+        """List the runs to come back to: folders are looked at, which on a slow disk takes its time."""
+        now = time.time()
+        found = await asyncio.to_thread(recent_runs, self.root)
+        ways = self.query_one(OptionList)
+        if not found or self._recent:
+            return
+        self._recent = {f"run{i}": run for i, run in enumerate(found)}
+        ways.add_options([None, Option(Content("come back to").stylize("dim"), disabled=True)])
+        for id, run in self._recent.items():
+            glyph = "●" if run.going_on else "·"
+            ways.add_option(_way(id, f"{glyph} {run.folder.name}", run.words(now)))
+
+    # --- keys
+
+    def action_move(self, rows: int) -> None:
+        ways = self.query_one(OptionList)
+        ways.action_cursor_down() if rows > 0 else ways.action_cursor_up()
+
+    def action_leave(self) -> None:
+        self.app.exit()
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        chosen = message.option.id or ""
+        if chosen == "demo":
+            self.begin_demo()
+        elif chosen == "here":
+            self.app.push_screen(StartRunScreen(Options(workspace=str(self.here))))
+        elif chosen == "make":
+            self.make_workspace()
+        elif chosen in self._recent:
+            become(self, self._recent[chosen].folder, new=False)
+
+    @work(group="begin", exclusive=True)
+    async def begin_demo(self) -> None:
+        folder = await self.app.push_screen_wait(WaitingScreen("starting the demo", begin_demo))
+        if folder is not None:
+            become(self, folder, new=True)
+
+    @work(group="begin", exclusive=True)
+    async def make_workspace(self) -> None:
+        from tui.screens.start_workspace import NewWorkspaceScreen
+
+        folder = await self.app.push_screen_wait(NewWorkspaceScreen(self.here))
+        if folder is None:
+            return
+        made = await self.app.push_screen_wait(WaitingScreen(f"making {starting.short(folder)}", partial(make, folder)))
+        if made is not None:
+            self.app.push_screen(StartRunScreen(Options(workspace=str(made))))
+
+
+def begin_demo(say: Say, born: Born) -> Path:
+    """Start the demo as `autoresearch demo` does. Returns its run folder."""
+    say("making the demo's workspace ready")
+    return launch(starting.demo(say, Options(workspace="")), say, born)
+
+
+def make(folder: Path, say: Say, born: Born) -> Path:
+    """Make a workspace as `autoresearch init` does. Returns its folder."""
+    from core.scaffold import scaffold
+
+    say("choosing sizes for this machine")
+    scaffold(folder, None, "auto", say=say)
+    return folder
+
+
+def _way(id: str, name: str, words: str) -> Option:
+    prompt = Content.assemble((text.one_line(name), "bold"), "\n  ", (text.one_line(words), "dim"))
+    return Option(prompt, id=id)

@@ -4,52 +4,64 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from tui.keys import KEYS
-from tui.widgets.paint import STYLES, Part, Piece, fit, part, strip
+from tui.layout import Part
+from tui.widgets.paint import Piece, cell, strip
 
 
 class PaneTitle(Widget, can_focus=False):
     """The name of a pane, or of all panes that take turns in one place, and what it shows."""
 
-    COMPONENT_CLASSES = STYLES
     DEFAULT_CSS = "PaneTitle { height: 1; }"
+    ALLOW_SELECT = False
 
     @dataclass
     class Clicked(Message):
-        """Somebody clicked on a title."""
+        """Somebody clicked on the name of a pane."""
 
-        name: str
+        name: Part
 
-    def __init__(self, name: str, id: str | None = None) -> None:
+    def __init__(self, name: Part, id: str | None = None) -> None:
         super().__init__(id=id)
         self._pane = name
-        self._tabs: tuple[str, ...] = (name,)
-        self._active = ""
+        self._tabs: tuple[Part, ...] = (name,)
+        self._active = False
         self._about = ""
 
-    def show(self, tabs: tuple[str, ...], active: str, about: str) -> None:
-        """`tabs` are all names that stand here, `active` the pane that keys scroll."""
+    def show(self, tabs: tuple[Part, ...], active: bool, about: str) -> None:
+        """`tabs` are all panes that take turns here; `active`: the keys scroll this one."""
         if (tabs, active, about) != (self._tabs, self._active, self._about):
             self._tabs, self._active, self._about = tabs, active, about
             self.refresh()
 
-    def on_click(self) -> None:
-        self.post_message(self.Clicked(self._pane))
+    def on_click(self, event: events.Click) -> None:
+        self.post_message(self.Clicked(self._at(event.x)))
+
+    def _at(self, x: int) -> Part:
+        """The pane whose name stands there; this title's own where none does."""
+        for tab in self._tabs:
+            x -= len(tab) + 2
+            if x < 0:
+                return tab
+        return self._pane
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         pieces: list[Piece] = []
         for tab in self._tabs:
-            mark, style = ("▸", "strong") if tab == self._active else (" ", "dim")
+            own = tab == self._pane
+            mark, style = ("▸" if own and self._active else " "), ("strong" if self._active else "") if own else "dim"
             pieces += [(f"{mark}{tab.capitalize()} ", style)]
-        left, right = part(3, *pieces), part(2, (f"{self._about} " if self._about else "", "dim"))
-        row = fit([left], [right], width, gap=1)
-        return strip(self, [(t if t.strip() or s else "─" * len(t), s or "track") for t, s in row], width)
+        names = sum(len(words) for words, _ in pieces)
+        about = f" {cell(self._about, width - names - 4).rstrip()} " if self._about and width > names + 8 else ""
+        line = "─" * max(0, width - names - cell_len(about))
+        return strip(self, [*pieces, (line, "track"), (about, "dim")], width)
 
 
 class SearchBar(Input):
@@ -84,30 +96,3 @@ class SearchBar(Input):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.post_message(self.Ended(True))
-
-
-class KeyBar(Widget, can_focus=False):
-    """The keys worth knowing now."""
-
-    COMPONENT_CLASSES = STYLES
-    DEFAULT_CSS = "KeyBar { height: 1; }"
-
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._paused = False
-        self._over = False
-
-    def show(self, paused: bool, over: bool) -> None:
-        """`paused` turns pause into resume; of a run that is over nothing is left to control."""
-        if (paused, over) != (self._paused, self._over):
-            self._paused, self._over = paused, over
-            self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        return strip(self, fit(self._parts(), [], width), width)
-
-    def _parts(self) -> list[Part]:
-        keys = [key for key in KEYS if key.label and not (self._over and key.group == "Run")]
-        labels = {"pause": "resume"} if self._paused else {}
-        return [part(k.rank, (k.shown, "accent"), (f" {labels.get(k.id, k.label)}", "dim")) for k in keys]

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import keyword
 import re
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from rich.cells import cell_len
+from textual import work
 from textual.message import Message
+from textual.worker import get_current_worker
 
 from core import events as ev
 from core.experiment import Experiment
 from core.history import Pending
 from tui import text
-from tui.diffs import FILE, DiffLine, Pair, changed, diff_lines, side_by_side, summarise, wrapped
+from tui.diffs import DiffLine, Pair, changed, each_line
+from tui.sheet import AT_ONCE, Lines, Sheet, Way, all_of, beginning, lay_out
+from tui.told import about, folded
 from tui.widgets.lines import LineView
-from tui.widgets.paint import OUTCOMES, Piece, cell, crop
+from tui.widgets.paint import Piece, cell, crop
 
 _NOTE_WIDTH = 72  # columns at most
-_LONGEST_NOTE = 12  # rows at most
 _ROOMY = 12  # rows from which there is room for more than a line of words above the diff
 SPLIT_FROM = 88  # columns from which side by side is the default
+_MARGIN = 3  # cells beside the number of a line: a space, the sign, a space
 _TOKENS = re.compile(
     r"""(?P<comment>\#.*)|(?P<string>[rbfu]{0,2}(?:\"{3}.*?(?:\"{3}|$)|'{3}.*?(?:'{3}|$)|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?))"""
     r"""|(?P<number>\b\d[\d_.]*(?:[eE][+-]?\d+)?\w*)|(?P<name>\b[A-Za-z_]\w*\b)"""
 )
+_FILES = re.compile(r"^--- [^\n]*\n\+\+\+ ", re.MULTILINE)
 _SIGNS = {"+": "plus", "-": "minus"}
 _ROWS = {"+": "added", "-": "removed", "@": "hunk"}
 _WORDS = {"+": "added-word", "-": "removed-word"}
@@ -63,45 +67,33 @@ def marked(line: DiffLine) -> Sequence[Piece]:
     return [piece for piece in found if piece[0]]
 
 
-def about(entry: Experiment | Pending, width: int, brief: bool) -> Iterator[DiffLine]:
-    """The words above the diff: verdict, description, hypothesis, wrapped to `width`; `brief`: in one line."""
-    if isinstance(entry, Experiment):
-        verdict, m = entry.verdict, entry.measurement
-        figures = f"{text.score(m.value, 6)}  {text.delta(entry.delta, 6)}  " if m else ""
-        head = f"{text.GLYPHS.get(verdict.outcome, '?')} {verdict.outcome}: {text.one_line(verdict.reason)}  {figures}"
-        style = OUTCOMES.get(verdict.outcome, "")
-        words = (entry.description, entry.hypothesis)
-    else:
-        head, style = f"{text.RUNNING} no verdict yet  ", "live"
-        words = (entry.proposed.description, entry.proposed.hypothesis) if entry.proposed else ("", "")
-    if brief:
-        yield DiffLine("", None, head + text.one_line(words[1]), style)
-        return
-    commit = entry.commit[:7] if isinstance(entry, Experiment) else ""
-    yield DiffLine("", None, f"#{entry.number} {head}{commit}", style)
-    for words_style, paragraph in zip(("strong", "dim"), words, strict=True):
-        rows = [row for line in text.clean_lines(paragraph) for row in textwrap.wrap(line, width)]
-        yield from (DiffLine("", None, row, words_style) for row in rows[:_LONGEST_NOTE])
-    yield DiffLine("", None, "")
-
-
 class DiffView(LineView[DiffLine | Pair]):
-    """Words and diff. `split`: None lets the width decide."""
+    """Words and diff. `split`: None lets the width decide.
+
+    Of a long diff the beginning is there at once, the rest as soon as a thread has laid it out.
+    """
 
     @dataclass
     class Changed(Message):
-        """What it shows has changed by itself: a comparison was finished."""
+        """What it shows has changed by itself: a comparison was finished, the rest of a long diff is there."""
+
+    @dataclass
+    class LaidOut(Message):
+        """A thread is done with these lines."""
+
+        lines: Lines
+        sheet: Sheet
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(self._row, id=id)
         self._shown: object = None
         self._whose: object = None
-        self._lines: list[DiffLine] = []
-        self._gutter = 4
-        self._half = 0  # cells of one side; 0: one column
+        self._lines: Lines = lambda: iter(())
+        self._sheet = lay_out([], Way())
+        self._named = True
+        self._side_width = 0  # cells of one side, where there are two
         self.split: bool | None = None
         self.wrap = False
-        self.summary = ""  # `train.py +1 −1`
 
     # --- what it shows
 
@@ -113,32 +105,35 @@ class DiffView(LineView[DiffLine | Pair]):
         diff: against something else than its parent. The baseline has none: there stands what the `run` said before it
         began.
         """
-        own = _diff_of(entry)
-        found, brief = (own if diff is None else diff), self.size.height < _ROOMY
+        own = diff_of(entry)
+        found, brief = (own if diff is None else diff) or "", self.size.height < _ROOMY
         width = max(20, min(_NOTE_WIDTH, self.size.width - 3))
-        key = (entry.number, found, isinstance(entry, Experiment), _proposed(entry), width, brief) if entry else None
+        head = [DiffLine("", None, *words) for words in about(entry, width, brief)] if entry else []
+        key = (entry.number, found, diff is None, head, width, brief) if entry else None
         if key == self._shown:
             return
-        self._shown = key
-        head = list(about(entry, width, brief)) if entry else []
-        body = diff_lines(found or "")
         if entry and own == "" and diff is None and entry.number:
-            body = [DiffLine("", None, "no diff was recorded", "dim")]
+            head = [*head, DiffLine("", None, "no diff was recorded", "dim")]
         elif entry and own == "" and diff is None:
             said = ("the artifact as it was committed; nothing was edited", *((run.plan, *run.notes) if run else ()))
-            body = [DiffLine("", None, row, "dim") for s in said for row in textwrap.wrap(text.one_line(s), width)]
+            head = [*head, *(DiffLine("", None, r, "dim") for s in said for r in folded(text.one_line(s), width))]
         elif entry and diff == "":
-            body = [DiffLine("", None, "no difference", "dim")]
-        self.summary = summarise(body)
-        if brief and sum(line.kind == "@" and line.text.startswith(FILE) for line in body) == 1:
-            body = [line for line in body if line.kind != "@" or not line.text.startswith(FILE)]
-        self.show_lines([*head, *body], entry.number if entry else None)
+            head = [*head, DiffLine("", None, "no difference", "dim")]
+        self._named = not (brief and len(_FILES.findall(found)) == 1)  # one file is named in the title already
 
-    def show_lines(self, lines: list[DiffLine], whose: object) -> None:
-        """Show lines that are made already; those of somebody else are shown from the top."""
-        self._lines = lines
-        self._gutter = max(3, len(str(max((line.number or 0 for line in lines), default=0))))
-        self._lay_out()
+        def lines() -> Iterator[DiffLine]:
+            yield from head
+            yield from each_line(found)
+
+        self.show_lines(lines, entry.number if entry else None)
+        self._shown = key
+
+    def show_lines(self, lines: Lines, whose: object) -> None:
+        """Show these lines; those of somebody else are shown from the top."""
+        self._lines, self._shown = lines, None
+        self._take(beginning(lines, self._way))
+        if not self._sheet.whole:
+            self._lay_out_all(lines, self._way)
         if whose != self._whose:
             self._whose = whose
             self.scroll_to(0, 0, animate=False)
@@ -153,16 +148,46 @@ class DiffView(LineView[DiffLine | Pair]):
         """Whether it is drawn side by side now."""
         return self.size.width >= SPLIT_FROM if self.split is None else self.split
 
-    def _lay_out(self) -> None:
+    @property
+    def summary(self) -> str:
+        """Which files, how many lines came and went."""
+        return self._sheet.summary if self._sheet.whole else "a long one …"
+
+    def _way(self, digits: int) -> Way:
+        """How rows are made in the space there is; see `_side`."""
         width = self.scrollable_content_region.width
-        side = self._gutter + 3  # number, sign
-        self._half = max(side + 8, (width - 1) // 2) if self.splits else 0
-        lines: list[DiffLine] | list[DiffLine | Pair] = self._lines
-        if self.wrap and width:
-            lines = list(wrapped(self._lines, (self._half or width) - side))
-        longest = max((cell_len(line.text) for line in lines), default=0) + side + 1  # type: ignore[union-attr]
-        rows = list(side_by_side(lines)) if self._half else lines  # type: ignore[arg-type]
-        self.put(rows, max(longest, width) if self._half else longest)
+        side = _half(width, digits) if self.splits else width
+        return Way(self.splits, max(8, side - digits - _MARGIN) if self.wrap and width else 0, self._named)
+
+    def _lay_out(self) -> None:
+        """Once more, after something about the space or the way has changed."""
+        sheet = self._sheet
+        if sheet.way == self._way(sheet.gutter):
+            self._take(sheet)
+        elif sheet.whole and len(sheet.lines) <= AT_ONCE:
+            self._take(lay_out(sheet.lines, self._way(sheet.gutter)))
+        else:
+            self._lay_out_all(self._lines, self._way)
+
+    @work(thread=True, exclusive=True)
+    def _lay_out_all(self, lines: Lines, way: Callable[[int], Way]) -> None:
+        worker = get_current_worker()
+        sheet = all_of(lines, way, lambda: worker.is_cancelled)
+        if sheet is not None and not worker.is_cancelled:
+            self.post_message(self.LaidOut(lines, sheet))
+
+    def on_diff_view_laid_out(self, message: LaidOut) -> None:
+        message.stop()
+        if message.lines is self._lines:
+            self._take(message.sheet)
+            self._lay_out()  # where the space has changed meanwhile
+            self.post_message(self.Changed())
+
+    def _take(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        width, longest = self.scrollable_content_region.width, sheet.longest + sheet.gutter + _MARGIN + 1
+        self._side_width = _half(width, sheet.gutter)
+        self.put(sheet.rows, max(longest, width) if sheet.way.paired else longest)
 
     def on_resize(self) -> None:
         self._lay_out()
@@ -172,8 +197,7 @@ class DiffView(LineView[DiffLine | Pair]):
     def hunk(self, direction: int) -> None:
         """Scroll to the next hunk, or the one before."""
         at = round(self.scroll_offset.y)
-        starts = [i for i, row in enumerate(self.content) if isinstance(row, DiffLine) and row.kind == "@"]
-        found = [i for i in starts if (i > at if direction > 0 else i < at)]
+        found = [row for row in self._sheet.hunks if (row > at if direction > 0 else row < at)]
         if found:
             self.scroll_to(y=found[0] if direction > 0 else found[-1], animate=False)
 
@@ -189,24 +213,28 @@ class DiffView(LineView[DiffLine | Pair]):
         return [*self._margin(row), *marked(row)], _ROWS.get(row.kind, "")
 
     def _margin(self, line: DiffLine) -> list[Piece]:
-        number = f"{line.number if line.number is not None else '':>{self._gutter}} "
+        number = f"{line.number if line.number is not None else '':>{self._sheet.gutter}} "
         return [(number, "gutter"), (f"{line.kind} ", _SIGNS.get(line.kind, ""))]
 
     def _side(self, line: DiffLine | None, x: int) -> list[Piece]:
         """One half of a row, exactly as wide as a half; its text, not its margin, is shifted by `x`."""
         if line is None:
-            return [(cell("", self._half), "")]
+            return [(cell("", self._side_width), "")]
         row = _ROWS.get(line.kind, "")
         margin = self._margin(line)
-        body = crop(marked(line), x, self._half - sum(cell_len(words) for words, _ in margin))
+        body = crop(marked(line), x, self._side_width - sum(cell_len(words) for words, _ in margin))
         return [(words, f"{row} {style}".strip()) for words, style in (*margin, *body)]
 
 
-def _diff_of(entry: Experiment | Pending | None) -> str | None:
-    if isinstance(entry, Experiment):
-        return entry.diff
-    return entry.committed.diff if entry and entry.committed else None
+def _half(width: int, digits: int) -> int:
+    """Cells of one side: the number, its sign, and some of the text at least."""
+    return max(digits + _MARGIN + 8, (width - 1) // 2)
 
 
-def _proposed(entry: Experiment | Pending) -> bool:
-    return isinstance(entry, Experiment) or entry.proposed is not None
+def diff_of(entry: Experiment | Pending | None) -> str | None:
+    """Its diff against its parent; of a proposal that waits for the user's word, what would be committed."""
+    if entry is None or isinstance(entry, Experiment):
+        return entry.diff if entry else None
+    if entry.committed:
+        return entry.committed.diff
+    return entry.awaited.diff if entry.awaited else None

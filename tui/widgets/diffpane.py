@@ -13,10 +13,11 @@ from textual.containers import Vertical
 from core.experiment import Experiment
 from core.history import History, Pending
 from tui import text
-from tui.diffs import CONTEXT, DiffLine, compare, diff_lines
+from tui.diffs import CONTEXT, DiffLine, compare, each_line
 from tui.feed import State, find
 from tui.sources import Sources
-from tui.widgets.diff import DiffView, about
+from tui.told import about
+from tui.widgets.diff import DiffView, diff_of
 
 Against = Literal["parent", "baseline", "best"]
 AGAINST: tuple[Against, ...] = ("parent", "baseline", "best")
@@ -38,8 +39,7 @@ class DiffPane(Vertical):
         self._state = State()
         self._entry: Experiment | Pending | None = None
         self._compared: tuple[object, str] = (None, "")  # what was asked, and the diff
-        self._of_run: list[DiffLine] = []
-        self._of_run_key: object = None
+        self._of_run: object = None  # the experiments whose diffs are shown in one scroll
 
     def compose(self) -> ComposeResult:
         yield self.view
@@ -50,8 +50,9 @@ class DiffPane(Vertical):
         """Show this experiment of this state, in the way that was chosen."""
         self._state, self._entry = state, entry
         if self.whole_run:
-            self._show_run()
+            self._show_run(state.history.experiments)
             return
+        self._of_run = None
         question = self._question()
         if entry is None or question is None:
             self.view.show(entry, state.history.run)
@@ -86,9 +87,9 @@ class DiffPane(Vertical):
         """What has to be compared anew; None where the journal's own diff will do."""
         if self._entry is None or (self.against == "parent" and self._around == CONTEXT):
             return None
-        committed = isinstance(self._entry, Experiment) or self._entry.committed is not None
         other = self._other(self._state.history, self._entry)
-        return (self._entry.number, other, self._around) if committed and other is not None else None
+        told = diff_of(self._entry)  # None while there is no text yet; another one once the user has edited it
+        return (self._entry.number, other, self._around, told) if told is not None and other is not None else None
 
     @work(exclusive=True, thread=True)
     def _compare(self, question: tuple[object, ...], history: History, number: int, other: int | None) -> None:
@@ -97,7 +98,7 @@ class DiffPane(Vertical):
             diff, trouble = compare(old, self._sources.of(history, number), self._around), ""
         except (LookupError, ValueError, OSError) as error:
             entry = find(history, number)
-            diff, trouble = entry.diff if entry else "", text.one_line(f"cannot be compared: {error}")
+            diff, trouble = diff_of(entry or history.pending) or "", text.one_line(f"cannot be compared: {error}")
         self.app.call_from_thread(self._take, question, diff, trouble)
 
     def _take(self, question: tuple[object, ...], diff: str, trouble: str) -> None:
@@ -106,11 +107,10 @@ class DiffPane(Vertical):
             self.show(self._state, self._entry)
             self.post_message(self.view.Changed())
 
-    def _show_run(self) -> None:
-        experiments = self._state.history.experiments
-        if self._of_run_key is not experiments:
-            self._of_run_key, self._of_run = experiments, list(whole_run(experiments))
-        self.view.show_lines(self._of_run, "run")
+    def _show_run(self, experiments: tuple[Experiment, ...]) -> None:
+        if self._of_run is not experiments:
+            self._of_run = experiments
+            self.view.show_lines(lambda: whole_run(experiments), "run")
 
     # --- what the keys ask for
 
@@ -139,15 +139,13 @@ class DiffPane(Vertical):
             )
         if self._question() is not None and self._compared[0] == self._question():
             return self._compared[1]
-        if isinstance(self._entry, Experiment):
-            return self._entry.diff
-        return self._entry.committed.diff if self._entry and self._entry.committed else ""
+        return diff_of(self._entry) or ""
 
 
 def whole_run(experiments: tuple[Experiment, ...]) -> Iterator[DiffLine]:
     """The diffs of all experiments, the newest first, each under its words."""
     for experiment in reversed(experiments):
         yield DiffLine("@", None, f"experiment {experiment.number}")
-        yield from about(experiment, _NOTE_WIDTH, brief=False)
-        yield from (line for line in diff_lines(experiment.diff) if line.kind != "@" or line.text.startswith("@@"))
+        yield from (DiffLine("", None, *words) for words in about(experiment, _NOTE_WIDTH, brief=False))
+        yield from (line for line in each_line(experiment.diff) if line.kind != "@" or line.text.startswith("@@"))
         yield DiffLine("", None, "")

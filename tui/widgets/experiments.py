@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import dataclass
 
 from textual import events
@@ -16,7 +18,7 @@ from tui import text
 from tui.feed import State
 from tui.listing import Filter, Listing
 from tui.standing import activity
-from tui.widgets.paint import OUTCOMES, STYLES, Piece, cell, shorten, strip
+from tui.widgets.paint import OUTCOMES, Piece, cell, shorten, strip
 
 _WITH_COST = 62  # columns from which memory and seconds are shown
 _WITH_REASON = 88  # columns from which the reason has a column; below, only one that says something is shown
@@ -26,7 +28,6 @@ _PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 class ExperimentList(ScrollView, can_focus=False):
     """One row an experiment under a fixed heading. `selected` follows the newest until the user moves."""
 
-    COMPONENT_CLASSES = STYLES
 
     @dataclass
     class Selected(Message):
@@ -47,8 +48,10 @@ class ExperimentList(ScrollView, can_focus=False):
 
     def show(self, state: State, stands_still: bool) -> None:
         """Paint another state; `stands_still` says that the pending experiment is held."""
-        before = len(self.listing)
+        before, was = len(self.listing), (self._state.history, self._state.alive, self._stands_still)
         self._state, self._stands_still = state, stands_still
+        if was[0] is state.history and was[1:] == (state.alive, stands_still):
+            return  # only what the trial reports has changed: that stands elsewhere
         self.listing = self.listing.after(state.history)
         self.virtual_size = Size(self.size.width, len(self.listing) + 1)
         if self.following or self.selected is None:
@@ -130,14 +133,25 @@ class ExperimentList(ScrollView, can_focus=False):
             words = "none of them; esc shows all" if self.listing.narrowed else "no experiment yet"
             return strip(self, [(f"  {words}", "dim")] if empty else (), width)
         chosen = "cursor" if entry.number == self.selected else ""
-        pieces = self._finished(entry, width) if isinstance(entry, Experiment) else self._in_flight(entry, width)
+        pieces = self._row(entry, width)
         pieces.insert(0, ("›" if chosen else " ", "strong"))
         return strip(self, shorten(pieces, width), width, chosen)
+
+    def _row(self, entry: Experiment | Pending, width: int) -> list[Piece]:
+        history = self._state.history
+        still = self._stands_still or history.standing_still
+        doing = "held" if self._stands_still else activity(self._state) or "cut off"
+        if not isinstance(entry, Experiment):
+            return in_flight(entry, width, "waits for you" if entry.awaited else doing, still)
+        again = history.pending is not None and history.pending.again and history.pending.number == entry.number
+        return finished(entry, width, history.incumbent, doing if again and not history.ended else "")
 
     def _heading(self, width: int) -> list[Piece]:
         verdict = f"{'verdict':<11}" if width >= _WITH_REASON else "  "
         cost = f"{'memory':>8} {'time':>7}  " if width >= _WITH_COST else ""
-        heading = f"{'#':>5}  {self._state.metric[:8]:>8} {'Δ':>8}  {verdict}{cost}description"
+        first = next((e.measurement for e in self._state.history.experiments[:1]), None)
+        reported = " (scores are self-reported)" if first and first.self_reported else ""
+        heading = f"{'#':>5}  {cell(self._state.metric, 8, 'right')} {'Δ':>8}  {verdict}{cost}description{reported}"
         new = len(self._state.history.experiments) - self._seen
         listing = self.listing
         narrowed = " ".join(filter(None, (listing.filter, f"“{listing.search}”" if listing.search else "")))
@@ -145,35 +159,56 @@ class ExperimentList(ScrollView, can_focus=False):
         mark += "" if self.following else f"▲ {new} new . live " if new > 0 else "▲ . live "
         return [(cell(heading, width - len(mark)), "gutter"), (mark, "pausing")]
 
-    def _finished(self, e: Experiment, width: int) -> list[Piece]:
-        m, outcome = e.measurement, e.verdict.outcome
-        style = OUTCOMES.get(outcome, "")
-        reason = text.one_line(e.verdict.reason).split(":")[0]
-        best = "strong" if e.number == self._state.history.incumbent else ""
-        plain = best or ("" if outcome == "keep" else "dim")
-        cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {text.clock(m.total_seconds) if m else '':>7}  "
-        told = width >= _WITH_REASON
-        said = "" if told or reason in _PLAIN_REASONS else f"{reason}: "
-        return [
-            (f"{e.number:>4}  ", "dim"),
-            (cell(text.score(m.value if m else None), 8, "right"), plain),
-            (cell(text.delta(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
-            (text.GLYPHS.get(outcome, "?") + " ", style),
-            (cell(reason or outcome, 9) if told else "", "crashed" if outcome == "crash" else "dim"),
-            (cost if width >= _WITH_COST else "", "dim"),
-            (said, "crashed" if outcome == "crash" else "dim"),
-            (text.one_line(e.description), plain),
-        ]
 
-    def _in_flight(self, p: Pending, width: int) -> list[Piece]:
-        still = self._stands_still
-        glyph, doing = (text.PAUSED, "held") if still else (text.RUNNING, activity(self._state) or "cut off")
-        described = text.one_line(p.proposed.description) if p.proposed else "…"
-        style = "pausing" if still else "live"
-        return [
-            (f"{glyph}{p.number:>3}  ", style),
-            (cell(f"{doing:>17}", 17) + "  ", style),
-            (" " * (11 if width >= _WITH_REASON else 2), ""),
-            (" " * (18 if width >= _WITH_COST else 0), ""),
-            (described, ""),
-        ]
+# --- the rows --------------------------------------------------------------------------------------------------------
+
+
+def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piece]:
+    """The row of a finished experiment. `best`: the incumbent's number; `now`: what another trial of it is doing."""
+    m, outcome = e.measurement, e.verdict.outcome
+    style = OUTCOMES.get(outcome, "")
+    reason = text.one_line(e.verdict.reason).split(":")[0]
+    strong = "strong" if e.number == best else ""
+    plain = strong or ("" if outcome == "keep" else "dim")
+    cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {text.clock(m.total_seconds) if m else '':>7}  "
+    told = width >= _WITH_REASON
+    said = "" if told or reason in _PLAIN_REASONS else f"{reason}: "
+    return [
+        (f"{text.RUNNING if now else ' '}{e.number:>3}  ", "live" if now else "dim"),
+        (cell(text.score(m.value if m else None), 8, "right"), plain),
+        (cell(text.delta(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
+        (text.GLYPHS.get(outcome, "?") + " ", style),
+        (cell(reason or outcome, 9) if told else "", "crashed" if outcome == "crash" else "dim"),
+        (cost if width >= _WITH_COST else "", "dim"),
+        (f"{now} once more: " if now else "", "live"),
+        (said, "crashed" if outcome == "crash" else "dim"),
+        (repeated(e), "accent"),
+        ("edited: " if e.edited else "", "dim"),
+        (text.one_line(e.description), plain),
+    ]
+
+
+def repeated(e: Experiment) -> str:
+    """`n=3 ±.0012 `: how many trials measured it, and their standard deviation; empty where there was only one."""
+    values = [m.value for m in (e.measurement, *(r.measurement for r in e.repeats)) if m and math.isfinite(m.value)]
+    failed = sum(r.measurement is None for r in e.repeats)
+    if not e.repeats:
+        return ""
+    told = f"n={len(values)} "
+    if len(values) > 1:
+        told += f"±{text.score(statistics.stdev(values)).removeprefix('0')} "
+    return told + (f"{failed} failed " if failed else "")
+
+
+def in_flight(p: Pending, width: int, doing: str, still: bool) -> list[Piece]:
+    """The row of the experiment that is under way."""
+    glyph, style = (text.PAUSED, "pausing") if still else (text.RUNNING, "live")
+    described = text.one_line(p.proposed.description) if p.proposed else "…"
+    return [
+        (f"{glyph}{p.number:>3}  ", style),
+        (cell(f"{doing:>17}", 17) + "  ", style),
+        (" " * (11 if width >= _WITH_REASON else 2), ""),
+        (" " * (18 if width >= _WITH_COST else 0), ""),
+        ("edited: " if p.edited else "", "dim"),
+        (described, ""),
+    ]

@@ -1,23 +1,22 @@
-"""A scroll of lines, drawn only where it is seen: what the diff and the log have in common."""
+"""A scroll of lines, drawn only where it is seen: what the diff, the log and the notes have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from rich.cells import cell_len
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.widgets.paint import STYLES, Piece, strip
+from tui.widgets.paint import Piece, crop, strip
 
 Line = TypeVar("Line")
 
 
 class LineView(ScrollView, Generic[Line], can_focus=False):
     """Lines of any kind; `draw` makes of one its pieces and the style of its row."""
-
-    COMPONENT_CLASSES = STYLES
 
     def __init__(self, draw: Callable[[Line], tuple[Sequence[Piece], str]], id: str | None = None) -> None:
         super().__init__(id=id)
@@ -34,9 +33,16 @@ class LineView(ScrollView, Generic[Line], can_focus=False):
         """Scroll at once, without animation."""
         self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
 
+    @property
+    def below(self) -> int:
+        """How many lines there are below what is seen."""
+        return max(0, len(self.content) - round(self.scroll_offset.y) - self.scrollable_content_region.height)
+
     def render_line(self, y: int) -> Strip:
         width, (x, top) = self.scrollable_content_region.width, self.scroll_offset
         if top + y >= len(self.content):
             return strip(self, (), width)
         pieces, row_style = self._draw(self.content[top + y])
-        return strip(self, pieces, max(width + x, self.virtual_size.width), row_style).crop(x, x + width)
+        if x or sum(cell_len(words) for words, _ in pieces) > width:
+            pieces = crop(pieces, x, width)
+        return strip(self, pieces, width, row_style)

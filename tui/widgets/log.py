@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from tui.widgets.lines import LineView
 from tui.widgets.paint import Piece
+
+LONGEST = 2000  # characters of a line that are drawn
 
 
 class LogView(LineView[str]):
@@ -16,15 +18,38 @@ class LogView(LineView[str]):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(_line, id=id)
         self._of: object = None
+        self._lines: Sequence[str] = ()
         self.following = True
+        self.wrap = False
+
+    def plain(self) -> str:
+        """All of it, for the clipboard and the pager."""
+        return "\n".join(self._lines)
 
     def show(self, of: object, lines: Sequence[str]) -> None:
         """Show these lines; `of` says whose they are: another one's are shown from the end."""
-        if of == self._of and lines == self.content:
+        if of == self._of and lines == self._lines:
             return
         self.following = self.following or of != self._of
-        self._of = of
-        self.put(lines, max(map(cell_len, lines), default=0) + 1)
+        self._of, self._lines = of, lines
+        self._lay_out()
+
+    def follow(self) -> None:
+        """Go to the end and stay there."""
+        self.following = True
+        self._to_end()
+
+    def turn_wrap(self) -> None:
+        """Long lines cut, or in several rows."""
+        self.wrap = not self.wrap
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        room = self.scrollable_content_region.width - 2
+        rows = [line if len(line) <= LONGEST else line[:LONGEST] + "…" for line in self._lines]
+        if self.wrap and room > 0:
+            rows = [row for line in rows for row in (chop_cells(line, max(8, room)) or [""])]
+        self.put(rows, max(map(cell_len, rows), default=0) + 1)
         self._to_end()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -32,6 +57,8 @@ class LogView(LineView[str]):
         self.following = round(new_value) >= self.max_scroll_y
 
     def on_resize(self) -> None:
+        if self.wrap:
+            self._lay_out()
         self.call_after_refresh(self._to_end)  # how far it scrolls is known only then
 
     def _to_end(self) -> None:

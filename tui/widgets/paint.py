@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -14,13 +16,10 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.themes import ThemedApp
+
 Piece = tuple[str, str]
 
-STYLES = {
-    "kept", "discarded", "crashed", "live", "dim", "strong", "accent", "trouble", "pausing", "cursor", "track",
-    "added", "removed", "added-word", "removed-word", "plus", "minus", "hunk", "gutter",
-    "keyword", "string", "comment", "number",
-}  # fmt: skip
 OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
 
 
@@ -69,10 +68,12 @@ def cell(text: str, width: int, align: str = "left") -> str:
 
 
 def shorten(pieces: Sequence[Piece], width: int) -> list[Piece]:
-    """A row whose last piece is cut to what space is left for it, and marked where it was."""
+    """A row that is cut where its space ends, and marked there."""
     *first, (last, style) = pieces
     space = width - sum(cell_len(text) for text, _ in first)
-    return [*first, (last if cell_len(last) <= space else cell(last, max(0, space)), style)]
+    if cell_len(last) <= space:
+        return list(pieces)
+    return [*first, (cell(last, space), style)] if space > 0 else crop(pieces, 0, width)
 
 
 def crop(pieces: Iterable[Piece], start: int, width: int) -> list[Piece]:
@@ -95,11 +96,20 @@ def crop(pieces: Iterable[Piece], start: int, width: int) -> list[Piece]:
 def strip(widget: Widget, pieces: Iterable[Piece], width: int, row_style: str = "") -> Strip:
     """The pieces as one line of a widget, exactly `width` cells."""
 
+    app = widget.app
+    assert isinstance(app, ThemedApp)
+
+    styles: dict[str, Style] = {}
+
     def sum_of(under: Style, names: str) -> Style:
         for name in names.split():
             under += widget.get_component_rich_style(name, partial=True)
         return under
 
     own = sum_of(widget.rich_style, row_style)
-    segments = [Segment(text, sum_of(own, style)) for text, style in pieces]
+    segments: list[Segment] = []
+    for style, run in groupby(pieces, key=itemgetter(1)):
+        if style not in styles:
+            styles[style] = sum_of(own, style)
+        segments.append(Segment("".join(text for text, _ in run), styles[style]))
     return Strip(segments).adjust_cell_length(width, own)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
+import time
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui import text
 from tui.feed import State
-from tui.standing import Standing, activity, counts, standing
-from tui.widgets.paint import STYLES, Part, Piece, fit, part, shorten, strip
+from tui.load import Load
+from tui.pace import over_at, score_in, training_left
+from tui.standing import Standing, activity, counts, label, last_crash, standing
+from tui.widgets.paint import Part, Piece, fit, part, shorten, strip
 
-_BAR, _SPARK = 24, 12
 _ROOMY = 100  # columns from which everything about the run stands in the first row
+_VAST = 160  # columns from which the trial has two rows: its progress, and its curves
 
 
 Stage = Literal["pending", "done", "failed", "away"]
@@ -30,35 +36,53 @@ class Notice:
 
 
 class StatusStrip(Widget, can_focus=False):
-    """Three rows at the top, five where there is more to say; in a window too small for anything else one row."""
+    """Three rows at the top, four where it is wide, two more where there is more to say; in a window too small for
+    anything else one row. Only rows that have changed are painted again."""
 
-    COMPONENT_CLASSES = STYLES
     DEFAULT_CSS = "StatusStrip { height: 3; }"
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._state, self._now = State(), 0.0
         self._notice: Notice | None = None
+        self._drawn: list[list[Piece]] = []
+        self._drawn_for = Size(0, 0)
+
+    @property
+    def shows_load(self) -> bool:
+        """Whether there is room for how busy the device is."""
+        return self.size.height > 1 and self.size.width >= _ROOMY
 
     def show(self, state: State, now: float, notice: Notice | None) -> None:
         """Paint another state. `now` in Unix seconds."""
         self._state, self._now, self._notice = state, now, notice
-        self.set_class(len(self._words()) > 1, "-wordy")
-        self.refresh()
+        before, size = self._drawn, self._drawn_for
+        self._draw()
+        self.set_class(len(self._drawn) > 2 + (self.size.width >= _VAST) + 1, "-wordy")
+        if size != self._drawn_for:
+            self.refresh()
+        else:
+            rows = zip_longest(before, self._drawn)
+            changed = [Region(0, y, self.size.width, 1) for y, (old, new) in enumerate(rows) if old != new]
+            if changed:
+                self.refresh(*changed)
 
-    def _words(self) -> list[list[Piece]]:
-        return words(self._state, self._now, self.size.width, self._notice)
+    def _draw(self) -> None:
+        state, now, width = self._state, self._now, self.size.width
+        self._drawn_for = self.size
+        if self.size.height == 1:
+            self._drawn = [tiny(state, now, width)]
+        else:
+            trial = (work, curves) if width >= _VAST else (work,)
+            self._drawn = [
+                head(state, now, width), *(row(state, now, width) for row in trial),
+                *words(state, now, width, self._notice),
+            ]  # fmt: skip
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        if self.size.height == 1:
-            row = tiny(self._state, self._now, width)
-        elif y < 2:
-            row = (head, work)[y](self._state, self._now, width)
-        else:
-            said = self._words()
-            row = said[y - 2] if y - 2 < len(said) else []
-        return strip(self, row, width)
+        if self._drawn_for != self.size:
+            self._draw()
+        return strip(self, self._drawn[y] if y < len(self._drawn) else (), self.size.width)
 
 
 def tiny(state: State, now: float, width: int) -> list[Piece]:
@@ -69,7 +93,7 @@ def tiny(state: State, now: float, width: int) -> list[Piece]:
     left = [
         part(10, (stands.glyph, style)),
         part(3 if best.width else 9, (stands.word, style)),
-        part(2, (f"#{state.history.next_number} {activity(state)}", "")),
+        part(2, (f"{label(state)} {activity(state)}", "")),
     ]
     return fit(left, [best], width, gap=1)
 
@@ -78,58 +102,106 @@ def head(state: State, now: float, width: int) -> list[Piece]:
     """Run, backend, device, agent, state; best, counts, time."""
     h = state.history
     tally = [
-        (f"{h.count(o)}{text.GLYPHS[o]} ", s) for o, s in (("keep", "kept"), ("discard", ""), ("crash", "crashed"))
+        (f"{state.counts.get(o, 0)}{text.GLYPHS[o]} ", s)
+        for o, s in (("keep", "kept"), ("discard", ""), ("crash", "crashed"))
     ]
     limit = h.engine.experiments if h.engine else None
     of = f"/{limit}" if limit is not None else ""
     left = [
-        _standing(standing(state, now)),
+        _standing(standing(state, now), now),
         part(7, (text.one_line(state.tag), "strong")),
         part(8, (f"exp {h.next_number if not h.ended else len(h.experiments) - 1}{of}" if h.run else "", "")),
         part(3, (_where(state) if width >= _ROOMY else "", "dim")),
+        part(2, (_over_at(state, now), "dim")),
     ]
     elapsed = text.clock(state.elapsed_seconds(now))
     return fit(left, [_best(state), part(5, *tally), part(6, (elapsed if h.run else "", "dim"))], width)
 
 
 def work(state: State, now: float, width: int) -> list[Piece]:
-    """What happens now: the trial's step, loss, speed, memory, time left."""
+    """What happens now, and for how long: the trial's step, loss, speed, memory, time left."""
     h, live = state.history, state.live
     stands = standing(state, now)
     if stands.over:
-        return fit([part(9, (f"{h.proposals} experiments: {counts(state)}" if h.run else "", ""))], [], width)
+        done = sum(state.counts.values())
+        return fit([part(20, (f"{done} experiments: {counts(state)}" if h.run else "", ""))], [], width)
     doing = "held" if stands.glyph == text.PAUSED else activity(state)
-    left = [part(9, (f"{doing} #{h.next_number}" if h.run else "preparing", "live"))]
+    left = [part(20, (f"{doing} {label(state)}" if h.run else "preparing", "live"))]
     if live and h.phase in ("training", "evaluating", "deciding"):
-        left += _trial(state, width)
+        left += _trial(state, now, width)
+        if width < _VAST:
+            left += _figures(state, width)
+    elif h.run and doing != "held" and now - state.pace.since >= 1:
+        left.append(part(10, (text.clock(now - state.pace.since), "dim")))
+        left.append(_score_in(state, now))
     return fit(left, [], width)
 
 
-def _trial(state: State, width: int) -> list[Part]:
+def curves(state: State, now: float, width: int) -> list[Piece]:
+    """Loss, speed, memory and load of the trial, with room for their curves."""
     live = state.live
+    if live is None or standing(state, now).over or state.history.phase not in ("training", "evaluating", "deciding"):
+        return []
+    return fit(_figures(state, width), [], width)
+
+
+def _trial(state: State, now: float, width: int) -> list[Part]:
+    live, h = state.live, state.history
     assert live is not None
-    training = state.history.phase == "training"
-    done, rest = text.bar(live.progress if training else 1.0, _BAR if width >= _ROOMY else 16)
-    eta = f" {text.seconds(live.eta_seconds)} left" if training and live.eta_seconds is not None else ""
-    speed, mb = live.tokens_per_second, live.memory_mb
+    training = h.phase == "training"
+    done, rest = text.bar(live.progress if training else 1.0, 10 if width < 90 else 24 if width < _VAST else 48)
+    left = training_left(h, live, now)
+    eta = f" {text.seconds(left)} left" if left is not None else ""
     parts = [
-        part(7, (f"step {live.step}" if live.step is not None else "", "")),
-        part(6, (done, "accent"), (rest, "track"), (eta, "")),
-        part(8, (f"loss {live.loss:.3f}" if live.loss is not None else "", "strong")),
-        part(4, (text.sparkline(live.losses, _SPARK if width >= _ROOMY else 6), "accent")),
-        part(5, (f"{text.quantity(speed)} tok/s" if speed is not None else "", "")),
-        part(3, (text.memory(mb) if mb is not None else "", "")),
+        part(17, (f"step {live.step}" if live.step is not None else "", "")),
+        part(16, (done, "accent"), (rest, "track"), (eta, "")),
     ]
-    if live.mfu is not None:
-        parts.append(part(2, (f"{100 * live.mfu:.1f} % MFU", "")))
-    return parts
+    if not training and now - state.pace.since >= 1:
+        parts.append(part(15, (text.clock(now - state.pace.since), "dim")))
+    return [*parts, _score_in(state, now)] if width >= _VAST else parts
+
+
+def _score_in(state: State, now: float) -> Part:
+    seconds = score_in(state.history, state.live, state.pace, now)
+    return part(8, (f"score in ~{text.clock(seconds)}" if seconds is not None else "", "dim"))
+
+
+def _figures(state: State, width: int) -> list[Part]:
+    live, load = state.live, state.load
+    assert live is not None
+    loss, speed, mb, vast = live.loss, live.tokens_per_second, live.memory_mb, width >= _VAST
+    diverged = loss is not None and not math.isfinite(loss)
+    spark = 40 if vast else 12 if width >= _ROOMY else 6
+    fast = text.sparkline(live.speed_curve.points, 24) if vast else ""
+    return [
+        part(18, (f"loss {loss:.3f}" if loss is not None else "", "trouble" if diverged else "strong")),
+        part(12, (text.sparkline(live.loss_curve.points, spark), "accent")),
+        part(14, (f"{text.quantity(speed)} tok/s" if speed is not None else "", "")),
+        part(4, (fast, "accent")),
+        part(11, (text.memory(mb) if mb is not None else "", "")),
+        part(10, (f"{100 * live.mfu:.1f} % MFU" if live.mfu is not None and math.isfinite(live.mfu) else "", "")),
+        *(part(9 - n, (words, "")) for n, words in enumerate(_busy(load))),
+    ]
+
+
+def _busy(load: Load | None) -> list[str]:
+    """How busy the device is, what matters most first."""
+    if load is None:
+        return []
+    told = [f"cpu {load.cpu} %" if load.cpu is not None else "", f"gpu {load.gpu} %" if load.gpu is not None else ""]
+    if load.used_mb is not None and load.total_mb:
+        told.append(f"{load.used_mb / 1024:.0f}/{load.total_mb / 1024:.0f} GB")
+    told.append(f"{load.watts} W" if load.watts is not None else "")
+    told.append(f"{load.celsius} °C" if load.celsius is not None else "")
+    return [words for words in told if words]
 
 
 def words(state: State, now: float, width: int, notice: Notice | None) -> list[list[Piece]]:
     """The answer to a command, or why the run stands still and what to do, or what is being tried: one row, or up to
     three where a sentence needs them."""
     left = _words(state, now, notice)
-    if len(left) == 1 and left[0].width > width > 20:
+    explains = notice or standing(state, now).detail
+    if explains and left[0].width > width > 20:
         sentence, style = left[0].pieces[0]
         return [[(line, style)] for line in textwrap.wrap(sentence, width)[:3]]
     right = [part(2, (_where(state) if width < _ROOMY else "", "dim"))]
@@ -142,9 +214,14 @@ def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
         return [part(3, (notice.words, {"pending": "pausing", "failed": "trouble"}.get(notice.stage, "accent")))]
     if stands.detail:
         return [part(3, (stands.detail, "" if stands.over and not stands.trouble else _style(stands)))]
+    crash = last_crash(state, now)
     if pending and pending.proposed:
         trying = part(3, (f"trying #{pending.number}: ", "dim"), (text.one_line(pending.proposed.description), ""))
+        if crash:
+            return [part(4, (crash, "crashed")), trying]
         return [trying, part(1, (text.one_line(pending.proposed.hypothesis), "dim"))]
+    if crash:
+        return [part(4, (crash, "crashed"))]
     refused = state.history.last_refusal
     if pending and refused and refused.number == pending.number:
         return [part(3, (f"refused: {text.one_line(refused.reason)}", "dim"))]
@@ -154,11 +231,23 @@ def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
 def _style(stands: Standing) -> str:
     if stands.trouble:
         return "trouble"
-    return "dim" if stands.over else "pausing" if stands.glyph == text.PAUSED else "live"
+    return "dim" if stands.over else "pausing" if stands.glyph in (text.PAUSED, text.WAITING) else "live"
 
 
-def _standing(stands: Standing) -> Part:
-    return part(9, (f"{stands.glyph} {stands.word}", _style(stands)))
+def _standing(stands: Standing, now: float) -> Part:
+    """While the run goes on, its dot breathes: once in two seconds, and only when something is painted anyhow."""
+    style = _style(stands)
+    breath = "dim" if style == "live" and int(now) % 2 else style
+    return part(9, (stands.glyph, breath), (f" {stands.word}", style))
+
+
+def _over_at(state: State, now: float) -> str:
+    """`done ~06:40`, with the day where that is not within the next hours."""
+    at = over_at(state.history, state.live, state.pace, now) if state.alive else None
+    if at is None or abs(at - now) > 1e8:
+        return ""
+    form = "%H:%M" if at - now < 20 * 3600 else "%a %H:%M" if at - now < 6 * 86400 else "%d %b"
+    return f"done ~{time.strftime(form, time.localtime(at))}"
 
 
 def _where(state: State) -> str:

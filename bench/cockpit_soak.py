@@ -1,0 +1,65 @@
+"""What the cockpit's memory does while a run goes on: telemetry, experiments, keys pressed now and then."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from cockpit_runs import engine, environment, painted, start, write_run
+
+EXPERIMENTS, EVERY_SECONDS, ROWS_A_SECOND = 1000, 5.0, 20.0
+SAMPLE_SECONDS, KEYS_SECONDS = 10.0, 7.0
+WARM_SECONDS = 120.0  # caches fill; they have limits
+AIM_MB = 60.0
+PRESSED = "jjjkJJKbD.D\t12dw?\x1bvvv{}mmmyyxx/s\x1bf fff.[].gG."
+
+
+def slope(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
+    """Of a line through the points, by least squares: its slope and the slope's standard error."""
+    fit = statistics.linear_regression(xs, ys)
+    left = sum((y - fit.intercept - fit.slope * x) ** 2 for x, y in zip(xs, ys, strict=True))
+    mean = statistics.fmean(xs)
+    return fit.slope, math.sqrt(left / max(1, len(xs) - 2) / sum((x - mean) ** 2 for x in xs))
+
+
+def soak(scratch: Path, minutes: float) -> None:
+    """Prints a line a minute, and at the end how memory went."""
+    env = environment(scratch)
+    folder = write_run(scratch / "soak", EXPERIMENTS)
+    draw, samples = random.Random(3), []
+    with engine(folder, env, ROWS_A_SECOND, EVERY_SECONDS), closing(start("cockpit", folder, env)) as t:
+        t.until(painted("cockpit", EXPERIMENTS))
+        started, told = time.monotonic(), 0
+        while (at := time.monotonic() - started) < WARM_SECONDS + 60 * minutes:
+            t.idle(draw.uniform(0.5, 1.5) * KEYS_SECONDS)
+            keys = [PRESSED[i] for i in range(len(PRESSED))][(start_at := draw.randrange(len(PRESSED))) : start_at + 6]
+            for key in [*keys, "\x1b"]:
+                t.press(key)
+                t.idle(0.1)
+            if at >= WARM_SECONDS:
+                samples.append((at / 3600, t.resident_mb))
+            if at // 60 > told:
+                told = int(at // 60)
+                print(f"{told:4d} min  {t.resident_mb:6.2f} MB", flush=True)
+        last, cpu = t.resident_mb, 100 * t.cpu_seconds / (time.monotonic() - started)
+    hours, mb = [h for h, _ in samples], [m for _, m in samples]
+    rise, error = slope(hours, mb)
+    each = rise / (3600 / EVERY_SECONDS) * 1024
+    print(f"last {last:.1f} MB (aim {AIM_MB:g}); slope {rise:+.2f} ± {error:.2f} MB/h at {3600 / EVERY_SECONDS:.0f} ")
+    print(f"experiments an hour, so {each:.1f} KB each; {cpu:.1f} % of a core")
+
+
+def memory(scratch: Path, experiments: int) -> None:
+    """What the cockpit holds of so many experiments, and how long it takes to show them."""
+    env = environment(scratch)
+    for count in (1, experiments):
+        folder = write_run(scratch / str(count), max(count, 30), "--ended")
+        with closing(start("cockpit", folder, env)) as t:
+            seconds = t.until(lambda said: "best " in said and "DONE" in said) - t.started
+            t.idle(10.0)
+            print(f"{max(count, 30):6d} experiments: {t.resident_mb:6.1f} MB, DONE after {seconds:.2f} s")

@@ -1,0 +1,322 @@
+"""`autoresearch web` without a browser: who is let in, what a page may do, and that no process outlives its page."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+from conftest import autoresearch, until
+from driving import engine_of
+from recorded_run import write_run
+from serving import Served, let_in, page, serving
+
+from core.errors import UsageError
+from tui.cli import cli
+from tui.web.door import Door, door, headers, is_loopback
+from tui.web.server import STATIC, CockpitServer
+
+HOST = "127.0.0.1:8000"
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "work" / ".autoresearch" / "nov20", 18)
+
+
+@pytest.fixture
+def served(run_folder: Path) -> Iterator[Served]:
+    with serving(run_folder) as server:
+        yield server
+
+
+def gone(pages: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in pages)
+
+
+# --- the door
+
+
+@pytest.fixture
+def keeper() -> Door:
+    return door({"Lab-Box"})
+
+
+@pytest.mark.parametrize("host", [HOST, "localhost:8000", "[::1]:8000", "lab-box", "192.168.1.5:80", "10.0.0.1"])
+def test_it_is_known_by_its_addresses_and_names(keeper: Door, host: str) -> None:
+    assert keeper.refusal({"Host": host}, keeper.token, None) == ""
+    assert keeper.refusal({"Host": host, "Origin": f"http://{host}"}, None, keeper.pass_word) == ""
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "", "127.0.0.1@evil", "a b", "127.0.0.1;x"]
+)
+def test_a_name_of_somebody_elses_is_refused(keeper: Door, host: str) -> None:
+    assert "a name that is not this server's" in keeper.refusal({"Host": host}, keeper.token, keeper.pass_word)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9000", "", f"ftp://{HOST}"])
+def test_pages_of_other_servers_are_refused(keeper: Door, origin: str) -> None:
+    asked = {"Host": HOST, "Origin": origin}
+    assert "a page of another server" in keeper.refusal(asked, keeper.token, keeper.pass_word)
+
+
+def test_it_takes_the_token_or_the_cookie_and_never_one_for_the_other(keeper: Door) -> None:
+    asked = {"Host": HOST}
+    wrong = [(None, None), ("", None), ("x", None), (keeper.pass_word, None), (None, keeper.token), (None, "ü\udc80")]
+    wrong += [(f"{keeper.token}x", keeper.pass_word), (keeper.token[:-1], None)]
+    for token, cookie in wrong:
+        assert "no entry without the token" in keeper.refusal(asked, token, cookie)
+    assert keeper.refusal(asked, None, keeper.pass_word) == ""
+    assert keeper.token not in repr(keeper)
+    assert door(()).token != keeper.token
+
+
+def test_what_is_loopback() -> None:
+    assert [h for h in ("localhost", "127.0.0.1", "127.8.8.8", "::1") if not is_loopback(h)] == []
+    assert [h for h in ("0.0.0.0", "::", "192.168.1.5", "lab-box") if is_loopback(h)] == []
+
+
+# --- the server
+
+
+async def test_without_the_token_every_route_is_shut(served: Served) -> None:
+    paths = ("/", "/?token=", f"/?token={served.token}x", "/static/textual.js", "/static/", "/ws", "/download/1", "/no")
+    async with aiohttp.ClientSession(cookies={"autoresearch": "x"}) as http:
+        for path in paths:
+            for method in ("GET", "POST", "HEAD"):
+                async with http.request(method, served.root + path) as answer:
+                    assert (answer.status, path, method) == (403, path, method)
+                    assert "set-cookie" not in answer.headers
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{served.root}/ws")
+        assert refused.value.status == 403
+        async with http.get(served.root) as answer:
+            assert "open the whole URL" in await answer.text()
+    assert served.pages == []
+
+
+async def test_with_the_token_it_gives_the_page_and_a_cookie(served: Served) -> None:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        async with http.get(served.url) as answer:
+            assert answer.status == 200
+            told = await answer.text()
+            cookie = next(iter(answer.cookies.values()))
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert answer.headers["Cache-Control"] == "no-store"
+            policy = answer.headers["Content-Security-Policy"]
+        assert "<title>nov20 · autoresearch</title>" in told
+        assert "http" not in told, "nothing is linked that is not its own"
+        assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
+        assert served.token not in (*told.splitlines(), cookie.value)
+        assert "default-src 'none'" in policy
+        assert served.root.replace("http", "ws") in policy
+        for name in STATIC:
+            async with http.get(f"{served.root}/static/{name}") as answer:
+                assert answer.status == 200
+                assert len(await answer.read()) > 100
+        for path in ("/static/", "/static/server.py", "/static/..%2f..%2fcli.py", "/download/1", "/favicon.ico"):
+            async with http.get(served.root + path) as answer:
+                assert answer.status == 404
+
+
+async def test_a_foreign_page_gets_no_terminal_with_the_users_cookie(served: Served) -> None:
+    async with let_in(served.url) as http:
+        for head in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await http.ws_connect(f"{served.root}/ws", headers=head)
+            assert refused.value.status == 403
+    assert served.pages == []
+
+
+def test_no_answer_lets_a_page_ask_elsewhere() -> None:
+    policy = headers(HOST)["Content-Security-Policy"]
+    sources = {word for part in policy.split(";") for word in part.split()[1:]}
+    assert sources == {"'none'", "'self'", "'unsafe-inline'", f"ws://{HOST}", f"wss://{HOST}"}
+    assert "script-src 'self';" in policy
+
+
+# --- a page
+
+
+async def test_a_page_shows_the_run_takes_keys_and_controls_nothing(served: Served, run_folder: Path) -> None:
+    with engine_of(run_folder) as engine:
+        async with let_in(served.url) as http, page(http, served.root) as it:
+            await it.until(lambda: "best 2.2993 (#13)" in it.shown)
+            await it.press("?")
+            await it.until(lambda: "pause the run now" in it.shown)
+            await it.press("\x1b")
+            await it.until(lambda: "pause the run now" not in it.shown)
+            for key in "ps":
+                await it.press(key)
+                await it.until(lambda: "this page only looks" in it.shown)
+                await it.press("?\x1b")
+            await it.press("o")
+            await it.until(lambda: "no pager" in it.shown)
+            await it.press("q")
+            await it.until(lambda: it.websocket.closed)
+            assert it.websocket.close_code == 1000
+        assert engine.heard == []
+    until(lambda: served.pages == [])
+
+
+async def test_with_control_a_key_reaches_the_engine(run_folder: Path) -> None:
+    with engine_of(run_folder) as engine, serving(run_folder, "--control") as served:
+        async with let_in(served.url) as http, page(http, served.root) as it:
+            await it.until(lambda: "best 2.2993 (#13)" in it.shown)
+            await it.press("p")
+            await it.until(lambda: engine.heard == ["pause"])
+
+
+async def test_what_is_no_message_of_the_pages_changes_nothing(served: Served) -> None:
+    junk = ["", "{}", "[", "[[]]", '["stdin"]', '["stdin", 1]', '["resize", {"width": "x"}]', '["quit"]', "[" * 9999]
+    async with let_in(served.url) as http, page(http, served.root) as it:
+        for message in junk:
+            await it.websocket.send_str(message)
+        await it.websocket.send_bytes(b"M\0\0\0\x0f{\"type\":\"quit\"}")
+        await it.websocket.send_json(["ping", "7"])
+        await it.until(lambda: ["pong", "7"] in it.told)
+        await it.websocket.send_json(["resize", {"width": 10**9, "height": -1}])
+        await it.websocket.send_json(["resize", {"width": 100, "height": 30}])
+        await it.until(lambda: "best 2.2993 (#13)" in it.shown)
+        assert len(served.pages) == 1
+
+
+async def test_a_picture_goes_to_the_browser_and_not_to_the_servers_disk(served: Served, run_folder: Path) -> None:
+    before = sorted(run_folder.parent.iterdir())
+    async with let_in(served.url) as http, page(http, served.root) as it:
+        await it.until(lambda: "best 2.2993 (#13)" in it.shown)
+        await it.press("S")
+        await it.until(lambda: any(told[0] == "deliver_file_start" for told in it.told))
+        key = next(told[1] for told in it.told if told[0] == "deliver_file_start")
+        async with aiohttp.ClientSession() as stranger, stranger.get(f"{served.root}/download/{key}") as answer:
+            assert answer.status == 403
+        async with http.get(f"{served.root}/download/{key}") as answer:
+            assert answer.headers["Content-Disposition"] == "attachment; filename=autoresearch-nov20.svg"
+            assert "2.2993" in await answer.text()
+    assert sorted(run_folder.parent.iterdir()) == before
+
+
+async def test_pages_are_bounded_and_one_that_closes_makes_room(run_folder: Path) -> None:
+    keeper = door(())
+    server = CockpitServer(run_folder, keeper, control=False, pages=1)
+    runner, port = await server.listen("127.0.0.1", 0)
+    root = f"http://127.0.0.1:{port}"
+    try:
+        async with let_in(f"{root}/?token={keeper.token}") as http:
+            async with page(http, root) as first:
+                await first.until(lambda: "best 2.2993 (#13)" in first.shown)
+                async with page(http, root) as second:
+                    message = await second.websocket.receive()
+                    assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1013)
+                    assert "1 pages are open" in message.extra
+            async with page(http, root) as third:
+                await third.until(lambda: "best 2.2993 (#13)" in third.shown)
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_process_that_breaks_down_is_told_of(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keeper = door(())
+    server = CockpitServer(run_folder, keeper, control=False)
+    server.argv = (sys.executable, "-c", "raise SystemExit('\\x1b[2Jno such thing')")
+    runner, port = await server.listen("127.0.0.1", 0)
+    root = f"http://127.0.0.1:{port}"
+    try:
+        async with let_in(f"{root}/?token={keeper.token}") as http, page(http, root) as it:
+            message = await it.websocket.receive()
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1011)
+    finally:
+        await runner.cleanup()
+    assert capsys.readouterr().err.splitlines() == [
+        "no such thing", "a page's process ended by itself (exit status 1)"
+    ]  # fmt: skip
+
+
+# --- processes end
+
+
+async def test_a_process_ends_with_its_page(served: Served) -> None:
+    async with let_in(served.url) as http:
+        async with page(http, served.root) as it:
+            await it.until(lambda: "best 2.2993 (#13)" in it.shown)
+            pages = served.pages
+            assert len(pages) == 1
+        until(lambda: gone(pages))
+
+
+async def test_a_process_that_does_not_listen_ends_with_its_page(served: Served) -> None:
+    async with let_in(served.url) as http:
+        async with page(http, served.root) as it:
+            await it.until(lambda: "best 2.2993 (#13)" in it.shown)
+            pages = served.pages
+            pages[0].send_signal(signal.SIGSTOP)
+        until(lambda: gone(pages))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+async def test_processes_end_with_the_server(served: Served, number: signal.Signals) -> None:
+    async with let_in(served.url) as http, page(http, served.root) as one, page(http, served.root) as two:
+        await one.until(lambda: "best 2.2993 (#13)" in one.shown)
+        await two.until(lambda: "best 2.2993 (#13)" in two.shown)
+        pages = served.pages
+        assert len(pages) == 2
+        os.kill(served.process.pid, number)
+        await one.until(lambda: one.websocket.closed)
+        await two.until(lambda: two.websocket.closed)
+        status = await asyncio.to_thread(served.process.wait, 30)
+        assert status == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+        if number != signal.SIGKILL:
+            assert (one.websocket.close_code, two.websocket.close_code) == (1001, 1001)
+        until(lambda: gone(pages))
+
+
+# --- the command
+
+
+def test_it_says_what_can_be_reached_and_what_not(run_folder: Path) -> None:
+    for flags, words in (((), "run nov20, to look at;"), (("--control",), "run nov20, to look at and to control;")):
+        with serving(run_folder, *flags) as served:
+            assert served.root.startswith("http://127.0.0.1:")
+            served.process.send_signal(signal.SIGINT)
+            said = served.process.communicate(timeout=30)[1]
+            assert words in said
+            assert "warning" not in said
+    with serving(run_folder, "--host", "0.0.0.0") as served:
+        served.process.send_signal(signal.SIGINT)
+        assert "nothing is encrypted" in served.process.communicate(timeout=30)[1]
+
+
+async def test_a_port_that_is_taken(run_folder: Path) -> None:
+    server = CockpitServer(run_folder, door(()), control=False)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1 port {taken}: .*choose another with --port"):
+            await server.listen("127.0.0.1", taken)
+    with pytest.raises(UsageError, match=r"cannot listen on 203\.0\.113\.7: .*name an address of this machine"):
+        await server.listen("203.0.113.7", None)
+    first = await CockpitServer(run_folder, door(()), control=False).listen("127.0.0.1", None)
+    second = await CockpitServer(run_folder, door(()), control=False).listen("127.0.0.1", None)
+    assert second[1] not in (8000, first[1])
+    for runner, _ in (first, second):
+        await runner.cleanup()
+
+
+def test_without_the_extra_it_names_it(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    words = ["web", "nov20", "--workspace", str(run_folder.parent.parent)]
+    with pytest.raises(UsageError, match=r"pip install 'autoresearch-tui\[web\]'"):
+        cli(words, standalone_mode=False)
+
+
+def test_without_a_run_it_says_so(tmp_path: Path) -> None:
+    done = autoresearch("web", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no run here yet" in done.stderr

@@ -1,0 +1,80 @@
+"""Copies of an experiment's files for the user's editor: to look at, or of a waiting proposal to change."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A folder of files, and what was in them when they were written."""
+
+    folder: Path
+    written: Mapping[str, str]  # path -> text
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(self.written)
+
+    def changed(self) -> dict[str, str]:
+        """What the user made of the files that were changed. Raises UsageError for one that cannot be read."""
+        found: dict[str, str] = {}
+        for path, before in self.written.items():
+            try:
+                after = (self.folder / path).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"{self.folder / path}: cannot be read ({error}); put it right and press e") from None
+            if after != before:
+                found[path] = after
+        return found
+
+
+class Copies:
+    """One for each experiment, kept while the window is open: a version that an engine refused can be mended."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, bool], Copy] = {}
+
+    def of(self, number: int, files: Mapping[str, str], to_edit: bool) -> Copy:
+        """The copy of this experiment; one that exists is left as the user left it. Raises UsageError."""
+        if (number, to_edit) in self._kept:
+            return self._kept[number, to_edit]
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=f"autoresearch-{number}-"))
+            for path, text in files.items():
+                place = folder / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(text, encoding="utf-8")
+                if not to_edit:
+                    place.chmod(0o444)
+        except OSError as error:
+            raise UsageError(
+                f"no copy for the editor can be written: {error}; set TMPDIR to a folder with room"
+            ) from None
+        copy = self._kept[number, to_edit] = Copy(folder, dict(files))
+        return copy
+
+    def settled(self, number: int) -> None:
+        """The engine took it: nothing of the user's is lost with the copy any more."""
+        copy = self._kept.pop((number, True), None)
+        if copy is not None:
+            shutil.rmtree(copy.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove them all but those that the user changed and no engine took."""
+        for (_, to_edit), copy in self._kept.items():
+            if not (to_edit and _touched(copy)):
+                shutil.rmtree(copy.folder, ignore_errors=True)
+
+
+def _touched(copy: Copy) -> bool:
+    try:
+        return bool(copy.changed())
+    except UsageError:
+        return True

@@ -1,0 +1,83 @@
+"""Leaving the cockpit: what becomes of the engine, and Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+from tui.standing import standing
+from tui.window import Left
+
+if TYPE_CHECKING:
+    from tui.app import Cockpit
+
+INTERRUPT_SECONDS = 3.0  # within which Ctrl-C comes twice
+
+
+class Leaving:
+    """How a cockpit is left."""
+
+    def __init__(self, cockpit: Cockpit) -> None:
+        self._cockpit = cockpit
+        self._stopping = False  # the engine took stop-now: when the run has ended, the cockpit leaves
+        self._interrupted_at = float("-inf")
+
+    def look(self) -> None:
+        """Leave where that only waited for the end of the run."""
+        if self._stopping and self._cockpit.over:
+            self._cockpit.exit(Left("stop-now", self._detail))
+
+    async def ask(self) -> None:
+        """Ask what becomes of the engine; where there is nothing to control there is nothing to ask."""
+        from tui.screens.leave import LeaveScreen
+
+        cockpit = self._cockpit
+        if not cockpit.attached:
+            cockpit.exit(Left("detach", ""))
+        elif self._nothing_to_ask:
+            self._go()
+        elif not isinstance(cockpit.screen, LeaveScreen):
+            choice = await cockpit.push_screen_wait(LeaveScreen())
+            if choice == "detach":
+                cockpit.exit(Left("detach", "the engine goes on; `autoresearch` comes back to it"))
+            elif choice is not None:
+                await self._stop(choice)
+
+    async def interrupt(self) -> None:
+        """Ctrl-C: the first time say what the second does, which is to stop the run now and leave."""
+        cockpit, now = self._cockpit, time.monotonic()
+        again = now - self._interrupted_at <= INTERRUPT_SECONDS
+        self._interrupted_at = now
+        if self._nothing_to_ask:
+            self._go() if again else cockpit.say("done", "ctrl+c again leaves, and so does q")
+        elif again:
+            await self._stop("stop-now")
+        else:
+            cockpit.say("done", "ctrl+c again within 3 s stops the run now (its trial is void); q leaves")
+
+    @property
+    def _nothing_to_ask(self) -> bool:
+        return self._stopping or self._cockpit.read_only or self._cockpit.over
+
+    @property
+    def _detail(self) -> str:
+        return standing(self._cockpit.state, self._cockpit.clock()).detail
+
+    async def _stop(self, choice: Literal["stop", "stop-now"]) -> None:
+        """Stop the run and leave: at once where an experiment is to be finished first, else when it has ended."""
+        cockpit = self._cockpit
+        effect = await cockpit.obey(choice)
+        if effect is not None and choice == "stop":
+            cockpit.exit(Left("stop", self._from_there(effect)))
+        self._stopping = effect is not None
+        self.look()
+
+    def _go(self) -> None:
+        """Leave a run that is over, or only looked at, or about to end."""
+        if self._stopping and not self._cockpit.over:
+            self._cockpit.exit(Left("stop-now", self._from_there("is about to end")))
+        else:
+            self._cockpit.exit(Left("over", "" if self._cockpit.read_only else self._detail))
+
+    def _from_there(self, effect: str) -> str:
+        return f"the engine {effect}; `autoresearch resume {self._cockpit.state.tag}` goes on from there"

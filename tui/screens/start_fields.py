@@ -1,0 +1,86 @@
+"""What the start pages are filled in with: a choice, a line, and the name and the trouble beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Select, Static
+
+from tui.starting import Choice as Words
+
+
+class Choice(Select[str], inherit_bindings=False):
+    """One of several, in one row: left and right go through them, enter lists them; up and down are the page's."""
+
+    BINDINGS = [  # noqa: RUF012
+        ("enter,space", "show_overlay", "list"),
+        ("left,h", "step(-1)", "the one before"),
+        ("right,l", "step(1)", "the next one"),
+    ]
+
+    def __init__(self, choices: Sequence[Words], value: str, id: str) -> None:
+        self.choices = list(choices)
+        super().__init__(self._prompts(), value=value, allow_blank=False, compact=True, id=id)
+
+    def _prompts(self) -> list[tuple[Content, str]]:
+        return [(Content(words), value) for words, value in self.choices]
+
+    @property
+    def chosen(self) -> str:
+        """The value that is chosen."""
+        return str(self.value)
+
+    def offer(self, choices: Sequence[Words]) -> None:
+        """Other choices; what is chosen stays, if it is one of them."""
+        if list(choices) == self.choices:
+            return
+        was, self.choices = self.value, list(choices)
+        with self.prevent(Select.Changed):
+            self.set_options(self._prompts())
+            if any(was == value for _, value in self.choices):
+                self.value = was
+
+    def action_step(self, steps: int) -> None:
+        values = [value for _, value in self.choices]
+        self.value = values[(values.index(self.chosen) + steps) % len(values)]
+
+
+class Line(Input):
+    """A line to type. `only`: the characters that it takes; others are keys of the page, as everywhere else."""
+
+    def __init__(self, value: str, placeholder: str, id: str, only: str = "") -> None:
+        super().__init__(value, placeholder, id=id, compact=True, select_on_focus=False)
+        self._only = only
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._only and event.is_printable and (event.character or "") not in self._only:
+            event.prevent_default()
+
+
+class Field(Vertical):
+    """An entry of a page: a mark where the keys go, its name, the entry, and below it what is wrong with it."""
+
+    def __init__(self, label: str, entry: Widget) -> None:
+        super().__init__(id=f"{entry.id}-field")
+        self._label, self.entry = label, entry
+        self._trouble = Static("", classes="entry-trouble trouble", markup=False)
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="entry"):
+            yield Static("›", classes="mark")
+            yield Static(self._label, classes="entry-name", markup=False)
+            yield self.entry
+        yield self._trouble
+
+    def show(self, trouble: str) -> None:
+        """Say what is wrong with the entry; nothing if it is empty."""
+        self._trouble.update(f"× {trouble}" if trouble else "")
+        self._trouble.display = bool(trouble)
+
+    def on_mount(self) -> None:
+        self._trouble.display = False

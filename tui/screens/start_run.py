@@ -1,0 +1,224 @@
+"""The page on which a new run is chosen: task, backend, device, agent, limits and tag, and what they come to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Button, Input, Select, Static
+
+from core.launch import Options, launch
+from tui import starting
+from tui.doctor import check
+from tui.screens.start_fields import Choice, Field, Line
+from tui.screens.waiting import WaitingScreen
+from tui.starting import REFERENCE, Backend, Choices, Device
+
+if TYPE_CHECKING:
+    from core.outlook import Outlook
+
+PATIENCE_SECONDS = 0.15  # between a key and the look at what the page comes to
+LOOK_AGAIN_SECONDS = 3.0  # a device is let go, a file is committed
+KEYS = "↑ ↓ move   ← → change   enter list, start   esc leave"
+_DIGITS = "0123456789"
+
+
+class StartRunScreen(Screen[None]):
+    """A page filled in by `given`. What it comes to is looked at all the while; what has troubles is not started."""
+
+    CSS_PATH = "start.tcss"
+    AUTO_FOCUS = "#start"
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-broad")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("down,j", "move(1)", "down"),
+        ("up,k", "move(-1)", "up"),
+        ("escape,q", "leave", "leave"),
+        Binding("ctrl+c", "leave", "leave", priority=True),  # a line would copy
+    ]
+
+    def __init__(self, given: Options) -> None:
+        super().__init__()
+        self.given = given
+        self.root = starting.workspace_root(Path(given.workspace))
+        self.tasks, chosen = starting.preselected(given, self.root)
+        self.backends: dict[str, Backend] = {b: starting.backend_of(b, None) for b in starting.PRODUCTS}
+        self._fields = {name: Field(label, entry) for name, label, entry in self._entries(chosen)}
+        self._notes = Static("", id="notes", classes="pausing", markup=False)
+        self._plan = Static("", id="plan", classes="strong", markup=False)
+        self._looking = 0
+
+    def _entries(self, chosen: Choices) -> list[tuple[str, str, Choice | Line]]:
+        tasks = self.tasks.choices or [("none found", "")]
+        agents = [("search · turns the numbers in the artifact", "search"), ("scripted · replays patches", "scripted")]
+        if chosen.agent not in ("search", "scripted"):
+            agents.append((chosen.agent, chosen.agent))
+        backends = starting.backend_choices(self.tasks.backends) or [("the task's own", "")]
+        return [
+            ("task", "task", Choice(tasks, chosen.task, "task")),
+            ("backend", "backend", Choice(backends, chosen.backend, "backend")),
+            ("device", "device", Choice(starting.device_choices((), chosen.device), chosen.device, "device")),
+            ("agent", "agent", Choice(agents, chosen.agent, "agent")),
+            ("script", "patches", Line(chosen.script, "a file or folder, see docs/tasks.md", "script")),
+            ("train_seconds", "seconds", Line(chosen.train_seconds, "", "train_seconds", _DIGITS + ".")),
+            ("experiments", "experiments", Line(chosen.experiments, "no limit", "experiments", _DIGITS)),
+            ("hours", "hours", Line(chosen.hours, "no limit", "hours", _DIGITS + ".")),
+            ("tag", "tag", Line(chosen.tag, "", "tag")),
+        ]
+
+    def compose(self) -> ComposeResult:
+        yield Static(f"a new run in {starting.short(self.root)}", classes="box-title", markup=False)
+        with VerticalScroll(id="fields", can_focus=False):
+            yield from self._fields.values()
+        with Vertical(id="outlook"):
+            yield self._notes
+            yield self._plan
+            yield Button("Start", id="start", compact=True)
+        yield Static(KEYS, id="start-keys", classes="dim", markup=False)
+
+    def on_mount(self) -> None:
+        self._fit()
+        self.look()
+        self.ask_backends()
+        self.set_interval(LOOK_AGAIN_SECONDS, self.look)
+
+    # --- what it holds
+
+    @property
+    def chosen(self) -> Choices:
+        """What stands on the page now."""
+        return Choices(**{name: self._value(name) for name in self._fields})
+
+    def _value(self, name: str) -> str:
+        entry = self._fields[name].entry
+        return entry.chosen if isinstance(entry, Choice) else entry.value if isinstance(entry, Line) else ""
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Those of the chosen backend; for a task of the user's own, all there are."""
+        chosen = self.chosen
+        if chosen.task == REFERENCE:
+            return self.backends[chosen.backend].devices
+        found = {d.name: d for b in reversed(list(self.backends.values())) for d in b.devices}
+        return tuple(found.values())
+
+    def _fit(self) -> None:
+        """Show the entries that the chosen ones leave open, and what an empty one stands for."""
+        chosen = self.chosen
+        self._fields["backend"].display = chosen.task == REFERENCE
+        self._fields["script"].display = chosen.agent == "scripted"
+        device = self._fields["device"].entry
+        assert isinstance(device, Choice)
+        device.offer(starting.device_choices(self.devices, chosen.device))
+        task = self.tasks.found.get(self.tasks.folder(chosen.task, chosen.backend))
+        seconds = "" if task is None or isinstance(task, str) else f"{task.budget.train_seconds:g}"
+        self._line("train_seconds").placeholder = f"{seconds} of training a trial" if seconds else "of training a trial"
+
+    def _line(self, name: str) -> Line:
+        entry = self._fields[name].entry
+        assert isinstance(entry, Line)
+        return entry
+
+    @work(group="backends")
+    async def ask_backends(self) -> None:
+        """Have each backend say what it finds here; that takes moments, on a machine with cards longer."""
+        for name in self.tasks.backends or tuple(starting.PRODUCTS):
+            said = await asyncio.to_thread(check, name)
+            if said is not None:
+                self.backends[name] = starting.backend_of(name, said)
+            self._fit()
+            self.look()
+
+    # --- what it comes to
+
+    @work(group="look", exclusive=True)
+    async def look(self) -> None:
+        """Look at what the page comes to, a moment after the last key."""
+        await asyncio.sleep(PATIENCE_SECONDS)
+        wish, wrong = starting.options_of(self.chosen, self.tasks, self.given)
+        self._show(await asyncio.to_thread(_look, wish), wrong)
+
+    def _show(self, outlook: Outlook, wrong: Mapping[str, str]) -> list[str]:
+        """Show it; returns the entries that something stands against."""
+        troubles = self._troubles(outlook, wrong)
+        for name, field in self._fields.items():
+            field.show(troubles.get(name, ""))
+        self._line("tag").placeholder = outlook.tag
+        notes = [troubles["workspace"]] if "workspace" in troubles else []
+        if outlook.changed:
+            notes.append(f"not committed, so not in the baseline: your edits of {', '.join(outlook.changed)}")
+        self._notes.update("\n".join(f"× {note}" if note in troubles.values() else note for note in notes))
+        self._notes.display = bool(notes)
+        self._plan.update("" if troubles else outlook.plan)
+        return list(troubles)
+
+    def _troubles(self, outlook: Outlook, wrong: Mapping[str, str]) -> dict[str, str]:
+        chosen = self.chosen
+        found = {name: starting.at_its_entry(words) for name, words in {**outlook.troubles, **wrong}.items()}
+        if chosen.task == REFERENCE and (trouble := self.backends[chosen.backend].trouble):
+            found.setdefault("backend", trouble)
+        if trouble := starting.device_trouble(self.devices, chosen.device):
+            found.setdefault("device", trouble)
+        return found
+
+    # --- keys
+
+    def on_select_changed(self, message: Select.Changed) -> None:
+        self._fit()
+        self.look()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        self.look()
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        self.focus_next()
+
+    def on_button_pressed(self, message: Button.Pressed) -> None:
+        self.start()
+
+    def action_move(self, rows: int) -> None:
+        self.focus_next() if rows > 0 else self.focus_previous()
+
+    def action_leave(self) -> None:
+        """Back to the first page; out, where this is the first."""
+        if self.app.screen_stack[0] is self:
+            self.app.exit()
+        else:
+            self.dismiss()
+
+    @work(group="start", exclusive=True)
+    async def start(self) -> None:
+        """Start what stands up to a last look; else go to the first entry that does not."""
+        wish, wrong = starting.options_of(self.chosen, self.tasks, self.given)
+        against = self._show(await asyncio.to_thread(_look, wish), wrong)
+        if against:
+            first = next((name for name in self._fields if name in against and self._fields[name].display), None)
+            if first is not None:
+                self._fields[first].entry.focus()
+            return
+        title = f"starting {wish.tag or 'a run'}"
+        folder = await self.app.push_screen_wait(WaitingScreen(title, partial(launch, wish)))
+        if folder is not None:
+            become(self, folder, new=True)
+
+
+def become(page: Screen[None], folder: Path, *, new: bool) -> None:
+    """Make the app that shows this page the cockpit of a run. `new`: one that has just begun."""
+    from tui.app import Cockpit
+
+    if isinstance(page.app, Cockpit):
+        page.app.attach(folder, new=new)
+
+
+def _look(wish: Options) -> Outlook:
+    from core.outlook import look  # git is loaded here, when the page is painted already
+
+    return look(wish)

@@ -1,0 +1,84 @@
+"""Sending commands to an engine: one at a time, and never one without a word on what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from core import control
+from core.errors import AutoresearchError, EngineUnreachable
+from core.events import Command
+from tui import text
+
+Outcome = Literal["pending", "done", "failed"]
+PATIENCE_SECONDS = 5.0  # for an answer; it comes from a thread that does nothing else
+
+
+class Sender:
+    """Sends in the order of the keys. `tell` gets the last command, how things stand, and the words for it."""
+
+    def __init__(self, run_folder: Path, tell: Callable[[Command, Outcome, str], None]) -> None:
+        self._folder, self._tell = run_folder, tell
+        self._line: list[Command] = []  # the first is under way
+        self._said: list[str] = []  # what became of others since the line was last empty
+        self._failed = False
+        self._turn = asyncio.Lock()
+        self._unreachable = 0  # how often no engine answered
+
+    @property
+    def pending(self) -> tuple[Command, ...]:
+        """What has no answer yet, in the order in which it was asked for."""
+        return tuple(self._line)
+
+    async def send(self, command: Command, **details: object) -> str | None:
+        """Send a command when those before it have their answers; returns when it takes effect, None if it does not.
+
+        Where no engine answers, what stands in line behind is given up with it, and named.
+        """
+        if not self._line:
+            self._said, self._failed = [], False
+        self._line.append(command)
+        self._report(command)
+        effect, unreachable = None, self._unreachable
+        try:
+            async with self._turn:
+                if unreachable == self._unreachable:
+                    effect = await asyncio.to_thread(self._ask, command, details)
+                    self._said.append(f"{command}: {effect}")
+        except AutoresearchError as error:
+            gone = isinstance(error, EngineUnreachable)
+            self._unreachable += gone
+            self._failed = True
+            self._said.append(f"{', '.join(self._line if gone else [command])}: {error}")
+        finally:
+            self._line.remove(command)
+        self._report(command)
+        return effect
+
+    def _report(self, command: Command) -> None:
+        words = list(self._said)
+        if self._line:
+            words.append(", then ".join(self._line) + ": pending …")
+        outcome: Outcome = "pending" if self._line else "failed" if self._failed else "done"
+        self._tell(command, outcome, text.one_line("; ".join(words)))
+
+    def _ask(self, command: Command, details: dict[str, object]) -> str:
+        try:
+            return control.send(self._folder, command, PATIENCE_SECONDS, **details)
+        except EngineUnreachable:
+            if not control.alive(self._folder):
+                raise
+            raise EngineUnreachable(self._silent()) from None
+
+    def _silent(self) -> str:
+        """Of an engine that lives and does not answer."""
+        try:
+            pid = (self._folder / "engine.lock").read_text(encoding="utf-8", errors="replace").split()[0]
+        except (OSError, IndexError):
+            pid = "?"
+        return (
+            f"the engine (process {pid}) lives but does not answer; try again, or end it with: kill {pid}; then "
+            f"`autoresearch resume {self._folder.name}` goes on"
+        )

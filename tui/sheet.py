@@ -1,0 +1,81 @@
+"""A diff laid out: rows in one column or side by side, wrapped or not, with what the view has to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from rich.cells import cell_len
+
+from tui.diffs import FILE, DiffLine, Pair, side_by_side, summarise, wrapped
+
+AT_ONCE = 600  # lines that are laid out before anything else is painted; the rest follows from a thread
+_LOOK_UP_EVERY = 2048  # lines after which somebody may have asked to stop
+
+Lines = Callable[[], Iterator[DiffLine]]  # the lines from their beginning, each time it is called
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How lines become rows. `wrap`: cells of a side, 0 for not at all; `named`: the lines that name a file too."""
+
+    paired: bool = False
+    wrap: int = 0
+    named: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """`whole`: whether these are all lines; `longest`: the widest text in cells; `gutter`: digits of a line number;
+    `hunks`: the rows where one begins, or a file."""
+
+    lines: list[DiffLine]
+    whole: bool
+    way: Way
+    rows: list[DiffLine] | list[DiffLine | Pair]
+    longest: int
+    gutter: int
+    hunks: list[int]
+    summary: str  # `train.py  +1 −1`
+
+
+def beginning(lines: Lines, way: Callable[[int], Way]) -> Sheet:
+    """The first lines laid out, or all where they are few. `way` may depend on the digits of a line number."""
+    first = list(islice(lines(), AT_ONCE + 1))
+    return lay_out(first[:AT_ONCE], way(digits(first)), whole=len(first) <= AT_ONCE)
+
+
+def all_of(lines: Lines, way: Callable[[int], Way], stop: Callable[[], bool]) -> Sheet | None:
+    """All lines laid out; None if `stop` said so meanwhile."""
+    found: list[DiffLine] = []
+    for line in lines():
+        found.append(line)
+        if not len(found) % _LOOK_UP_EVERY and stop():
+            return None
+    return lay_out(found, way(digits(found)))
+
+
+def digits(lines: list[DiffLine]) -> int:
+    """Of the greatest line number, three at least."""
+    return max(3, len(str(max((line.number or 0 for line in lines), default=0))))
+
+
+def lay_out(lines: list[DiffLine], way: Way, whole: bool = True) -> Sheet:
+    """These lines as rows."""
+    shown = lines
+    if not way.named:
+        shown = [line for line in shown if line.kind != "@" or not line.text.startswith(FILE)]
+    if way.wrap:
+        shown = list(wrapped(shown, way.wrap))
+    rows: list[DiffLine] | list[DiffLine | Pair] = list(side_by_side(shown)) if way.paired else shown
+    return Sheet(
+        lines,
+        whole,
+        way,
+        rows,
+        max((len(line.text) if line.text.isascii() else cell_len(line.text) for line in shown), default=0),
+        digits(lines),
+        [i for i, row in enumerate(rows) if isinstance(row, DiffLine) and row.kind == "@"],
+        summarise(lines) if whole else "",
+    )

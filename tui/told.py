@@ -1,0 +1,198 @@
+"""What is said of an experiment in words: in short above its diff, at length in the notes. Pure: no widget, no file."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len, chop_cells
+
+from core.events import RunStarted
+from core.experiment import Experiment, Measurement
+from core.history import History, Note, Pending
+from tui import text
+
+Words = tuple[str, str]  # a row, and its style in app.tcss
+
+_LONGEST = 12  # rows of a paragraph above the diff at most
+_MOST_ROWS = 400  # of a paragraph in the notes at most
+_MOST_NOTES = 50
+_MOST_FINDINGS = 8
+_STYLES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
+
+
+def folded(line: str, width: int) -> list[str]:
+    """A clean line in rows of at most `width` cells, broken between words."""
+    width = max(8, width)
+    if line.isascii():
+        return textwrap.wrap(line, width)
+    rows: list[str] = []
+    for word in line.split():
+        if rows and cell_len(rows[-1]) + 1 + cell_len(word) <= width:
+            rows[-1] += f" {word}"
+        else:
+            rows += chop_cells(word, width) or [word]
+    return rows
+
+
+def _paragraph(words: str, width: int, most: int) -> list[str]:
+    return [row for line in text.clean_lines(words) for row in folded(line, width)][:most]
+
+
+def _head(entry: Experiment | Pending) -> Words:
+    """The verdict and its figures; of what has none yet, why."""
+    if isinstance(entry, Experiment):
+        verdict, m = entry.verdict, entry.measurement
+        figures = f"  {text.score(m.value, 6)}  {text.delta(entry.delta, 6)}" if m else ""
+        head = f"{text.GLYPHS.get(verdict.outcome, '?')} {verdict.outcome}: {text.one_line(verdict.reason)}{figures}"
+        return head.rstrip(), _STYLES.get(verdict.outcome, "")
+    if entry.awaited:
+        return f"{text.WAITING} waits for your yes", "pausing"
+    return f"{text.RUNNING} no verdict yet", "live"
+
+
+def _said(entry: Experiment | Pending) -> tuple[str, str]:
+    """Description and hypothesis."""
+    if isinstance(entry, Experiment):
+        return entry.description, entry.hypothesis
+    return (entry.proposed.description, entry.proposed.hypothesis) if entry.proposed else ("", "")
+
+
+def about(entry: Experiment | Pending, width: int, brief: bool) -> Iterator[Words]:
+    """The words above the diff: verdict, description, hypothesis, in rows of `width`; `brief`: in one."""
+    head, style = _head(entry)
+    description, hypothesis = _said(entry)
+    if brief:
+        yield f"{head}  {text.one_line(hypothesis)}", style
+        return
+    commit = f"  {entry.commit[:7]}" if isinstance(entry, Experiment) and entry.commit else ""
+    yield f"#{entry.number} {head}{commit}", style
+    yield from ((row, "strong") for row in _paragraph(description, width, _LONGEST))
+    yield from ((row, "dim") for row in _paragraph(hypothesis, width, _LONGEST))
+    yield "", ""
+
+
+def notes(history: History, entry: Experiment | Pending | None, width: int) -> list[Words]:
+    """All that is known of an experiment beside its diff and log, in rows of `width` cells. Without one, or of the
+    baseline: what is known of the run."""
+    rows: list[Words] = []
+    if entry is not None:
+        rows += [
+            (f"#{entry.number} {row}" if not i else row, style) for i, (row, style) in enumerate(_titled(entry, width))
+        ]
+        rows += _hypothesis(entry, width)
+        rows += _facts(entry, width)
+        rows += _repeats(history, entry)
+        rows += _crash(entry, width)
+        rows += _told(history, entry.number, width)
+        rows += _refused(history, entry, width)
+    if entry is None or entry.number == 0:
+        rows += _run(history.run, width)
+    while rows and not rows[-1][0]:
+        rows.pop()
+    return rows or [("nothing is known yet", "dim")]
+
+
+def _titled(entry: Experiment | Pending, width: int) -> Iterator[Words]:
+    head, style = _head(entry)
+    yield from ((row, style) for row in folded(head, width - 5))
+    yield from ((row, "strong") for row in _paragraph(_said(entry)[0], width, _MOST_ROWS))
+    if entry.edited:
+        yield from ((row, "pausing") for row in folded("edited by hand before it was approved", width))
+    yield "", ""
+
+
+def _section(title: str, rows: Sequence[Words]) -> list[Words]:
+    return [(title, "accent"), *rows, ("", "")] if rows else []
+
+
+def _hypothesis(entry: Experiment | Pending, width: int) -> list[Words]:
+    return _section("hypothesis", [(row, "") for row in _paragraph(_said(entry)[1], width, _MOST_ROWS)])
+
+
+def _facts(entry: Experiment | Pending, width: int) -> list[Words]:
+    if not isinstance(entry, Experiment):
+        return []
+    facts: list[str] = []
+    m = entry.measurement
+    if m and entry.incumbent is not None:
+        was = "" if entry.delta is None else f" ({text.score(m.value - entry.delta, 6)})"
+        facts.append(f"judged by #{entry.incumbent}{was}")
+    if m:
+        facts.append(
+            f"trained {text.seconds(m.train_seconds)}, {text.seconds(m.total_seconds)} in all, "
+            f"peak {text.memory(m.peak_memory_mb)}"
+        )
+        facts += ["self-reported: the task has no evaluator"] * m.self_reported
+        facts += [f"{text.one_line(name)} {found}" for name, found in _findings(m)]
+    facts.append(f"commit {text.one_line(entry.commit)[:10]}, {entry.lines} lines")
+    return _section("measured", [(row, "dim") for fact in facts for row in folded(fact, width)])
+
+
+def _findings(m: Measurement) -> list[tuple[str, str]]:
+    numbers = [(k, v) for k, v in m.findings.items() if isinstance(v, int | float) and not isinstance(v, bool)]
+    return [(name, f"{value:.6g}") for name, value in numbers if math.isfinite(value)][:_MOST_FINDINGS]
+
+
+def _repeats(history: History, entry: Experiment | Pending) -> list[Words]:
+    if not isinstance(entry, Experiment):
+        return []
+    pending = history.pending
+    rows: list[Words] = []
+    if entry.repeats:
+        trials = [(entry.trial, entry.measurement, entry.verdict.reason)]
+        trials += [(r.trial, r.measurement, r.reason) for r in entry.repeats]
+        for trial, m, reason in trials:
+            judged = "  the one that was judged" if trial == entry.trial else ""
+            rows.append((f"trial {trial}  {text.score(m.value, 6) if m else text.one_line(reason)}{judged}", ""))
+        values = [m.value for _, m, _ in trials if m and math.isfinite(m.value)]
+        if len(values) > 1:
+            mean, spread = sum(values) / len(values), max(values) - min(values)
+            rows.append((f"mean {text.score(mean, 6)}, from least to greatest {text.score(spread, 6)}", "strong"))
+    if pending and pending.again and pending.number == entry.number:
+        rows.append(("another trial is under way", "live"))
+    elif waiting := history.asked_again.count(entry.number):
+        rows.append((f"{waiting} more asked for: after the experiment under way", "live"))
+    return _section("trials", rows)
+
+
+def _crash(entry: Experiment | Pending, width: int) -> list[Words]:
+    tail = entry.log_tail if isinstance(entry, Experiment) else entry.crashed.log_tail if entry.crashed else ""
+    lines = text.clean_lines(tail)[-_MOST_ROWS:]
+    return _section(
+        "the end of its log", [(row, "crashed") for line in lines for row in chop_cells(line, width) or [""]]
+    )
+
+
+def _told(history: History, number: int, width: int) -> list[Words]:
+    """What the user told the agent before this experiment was proposed, the last first."""
+    before = [note for note in history.notes if note.number <= number][-_MOST_NOTES:]
+    rows = [row for note in reversed(before) for row in _note(note, width)]
+    return _section("you told the agent", rows)
+
+
+def _note(note: Note, width: int) -> Iterator[Words]:
+    at = time.strftime("%H:%M", time.localtime(note.time))
+    yield f"before #{note.number}, {at}{', rejecting' if note.rejected else ''}", "dim"
+    if note.rejected:
+        yield from ((f"  {row}", "dim") for row in _paragraph(note.rejected, width - 2, _LONGEST))
+    yield from ((f"  {row}", "") for row in _paragraph(note.text, width - 2, _MOST_ROWS))
+
+
+def _refused(history: History, entry: Experiment | Pending, width: int) -> list[Words]:
+    last = history.last_refusal
+    if last is None or last.number != entry.number:
+        return []
+    rows = [(row, "dim") for row in _paragraph(f"{text.one_line(last.description)}: {last.reason}", width, _LONGEST)]
+    return _section("a proposal refused before it", rows)
+
+
+def _run(run: RunStarted | None, width: int) -> list[Words]:
+    if run is None:
+        return []
+    where = f"{run.workspace}/{run.task_folder}".rstrip("/")
+    limits = f"{text.seconds(run.train_seconds)} of training each"
+    said = (run.plan, limits, f"in {where}, from commit {run.base[:10]}", *run.notes)
+    return _section("the run", [(row, "dim") for line in said for row in _paragraph(line, width, _MOST_ROWS)])

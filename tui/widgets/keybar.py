@@ -1,0 +1,68 @@
+"""The row of keys at the bottom; a click on one does what the key does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.cells import cell_len
+from textual import events
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.keys import KEYS, Key, shown
+from tui.widgets.paint import Part, Piece, fit, part, strip
+
+WAITING = {"yes": "yes", "no": "no", "edit": "edit"}  # labels while a proposal waits for the user's word
+
+
+class KeyBar(Widget, can_focus=False):
+    """The keys worth knowing now."""
+
+    DEFAULT_CSS = "KeyBar { height: 1; }"
+    ALLOW_SELECT = False
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.remapped: Mapping[str, str] = {}  # the user's own keys by id
+        self._paused = False
+        self._over = False
+        self._waits = False
+
+    def show(self, paused: bool, over: bool, waits: bool = False) -> None:
+        """`paused` turns pause into resume; of a run that is over nothing is left to control; `waits`: the selected
+        proposal, for the user's word."""
+        if (paused, over, waits) != (self._paused, self._over, self._waits):
+            self._paused, self._over, self._waits = paused, over, waits
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        return strip(self, self._row(), self.size.width)
+
+    async def on_click(self, event: events.Click) -> None:
+        """Do what the key does that was clicked on."""
+        keys = {words: key for key, part in self._parts() for words, _ in part.pieces}
+        end = 0
+        for words, _ in self._row():
+            end += cell_len(words)
+            if event.x < end:
+                if key := keys.get(words):
+                    await self.app.run_action(key.action, self.screen)
+                return
+
+    def _row(self) -> list[Piece]:
+        return fit([part for _, part in self._parts()], [], self.size.width)
+
+    def _parts(self) -> list[tuple[Key, Part]]:
+        keys = [key for key in KEYS if self._label(key) and not (self._over and key.group == "Run")]
+        return [(key, self._part(key)) for key in keys]
+
+    def _part(self, key: Key) -> Part:
+        name, rank = shown(key, self.remapped), key.rank
+        if key.id in WAITING:
+            name, rank = name.split()[0] if name else key.keys, 12
+        return part(rank, (name, "accent"), (f" {self._label(key)}", "dim"))
+
+    def _label(self, key: Key) -> str:
+        if key.id in WAITING:
+            return WAITING[key.id] if self._waits else ""
+        return "resume" if key.id == "pause" and self._paused else key.label

@@ -1,0 +1,246 @@
+"""A window on a run: follows its folder, paints it, and tells what happened.
+
+It holds no truth: what it shows is a fold over the run's files, and closing it changes nothing about the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from textual import work
+from textual.screen import Screen
+
+from tui import asked, config, programs, text
+from tui.away import last_look, while_away
+from tui.feed import Feed, State
+from tui.keys import KEYS, taken_twice
+from tui.screens.research import ResearchScreen
+from tui.standing import standing
+from tui.terminal import Terminal, title
+from tui.themes import THEMES, ThemedApp
+from tui.widgets.experiments import ExperimentList
+from tui.widgets.status import Notice, Stage
+
+READ_EVERY_SECONDS = 0.2
+NOTICE_SECONDS = 8.0
+GREETING = "? shows the keys; q leaves, and the engine goes on without this window"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How the user left: what was chosen, and the last words for the terminal. `over`: the run had ended before."""
+
+    choice: Literal["detach", "stop", "stop-now", "over"]
+    message: str
+
+
+class RunWindow(ThemedApp[Left]):
+    """`feed` and `clock` are those of the run folder and of the wall, unless a recorded run is shown as if it lived.
+
+    `start`: a page that chooses the run; it calls `attach`, and until then there is none.
+    """
+
+    TITLE = "autoresearch"
+    _notice: Notice | None
+
+    def __init__(
+        self,
+        run_folder: Path,
+        *,
+        new: bool = False,
+        feed: Feed | None = None,
+        clock: Callable[[], float] = time.time,
+        start: Screen[None] | None = None,
+    ) -> None:
+        self.config = config.load(set(THEMES), {key.id for key in KEYS})
+        super().__init__(self.config.theme, self.config.glyphs)
+        self.set_keymap(self.config.keys)
+        self.clock = clock
+        self._start = start
+        self._wake = asyncio.Event()
+        self._terminal = Terminal(self._write, os.environ)
+        self._look_at(run_folder, feed or Feed(run_folder), new)
+        trouble = self.config.trouble or taken_twice(self.config.keys)
+        if trouble:
+            self._notice = Notice("failed", text.one_line(trouble))
+
+    def _look_at(self, run_folder: Path, feed: Feed, new: bool) -> None:
+        self.run_folder, self.feed, self.state = run_folder, feed, State()
+        self.research = ResearchScreen(run_folder)
+        self.research.key_bar.remapped = self.config.keys
+        self._notice = Notice("done", GREETING) if new else None
+        self._noticed_at = time.monotonic()
+        self._about = ""  # the command that the notice is the answer to
+        self._caught_up = False
+
+    def get_default_screen(self) -> Screen[None]:
+        return self._start or self.research
+
+    @property
+    def attached(self) -> bool:
+        """Whether there is a run: not before the start page has chosen one."""
+        return self._start is None
+
+    @work
+    async def attach(self, run_folder: Path, *, new: bool) -> None:
+        """Become the cockpit of this run, in the place of the start page. `new`: the run has just begun."""
+        self._start = None
+        self._look_at(run_folder, Feed(run_folder), new)
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        await self.switch_screen(self.research)
+        self._begin()
+
+    def on_mount(self) -> None:
+        # Not for SIGHUP: of a terminal that is gone nothing needs tidying up, and writing to it may block for ever.
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # only in a main thread, and not everywhere
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, Left("detach", ""))
+        self._terminal.begin()
+        self.app_suspend_signal.subscribe(self, lambda _: self._terminal.end())
+        self.app_resume_signal.subscribe(self, lambda _: self._terminal.begin())
+        if self.attached:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.set_interval(1.0, self._tick)
+        self._follow()
+
+    def on_unmount(self) -> None:
+        self._terminal.end()
+
+    def _write(self, sequence: str) -> None:
+        if self._driver is not None and not (self.is_headless or self.is_web):
+            self._driver.write(sequence)
+
+    # --- what it shows
+
+    @property
+    def notice(self) -> Notice | None:
+        """What is said now: the last news, else what a command that was taken is still to bring about."""
+        if self._notice is None and not (self.paused or self.over) and (coming := asked.words(self.state.asked)):
+            return Notice("done", coming)
+        return self._notice
+
+    @property
+    def paused(self) -> bool:
+        return not self.over and asked.paused(self.state.history)
+
+    @property
+    def over(self) -> bool:
+        return standing(self.state, self.clock()).over
+
+    @work
+    async def _follow(self) -> None:
+        """Read the files in a thread, paint what they say here."""
+        while True:
+            await asyncio.to_thread(self.feed.read)
+            if self.feed.state is not self.state:
+                self._take(self.feed.state)
+            self._greet()
+            if not self.feed.behind:
+                self._wake.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), READ_EVERY_SECONDS)
+
+    def _take(self, state: State) -> None:
+        was, was_paused = self.state, self.paused
+        self.state = state
+        if self._caught_up:
+            self._tell(was)
+        settled = was_paused != self.paused or asked.took_effect(self._about, was.history, state.history)
+        if settled and self._notice and self._notice.stage == "done":
+            self._notice = None  # what was announced is there: it speaks for itself
+        self.research.show(state, self.clock(), self.notice)
+        self._terminal.title(title(state, self.clock(), self.config.glyphs))
+
+    def _greet(self) -> None:
+        """Once, when all that was recorded so far is read: say what happened since the last look."""
+        if self._caught_up or self.feed.behind or self.state.history.run is None:
+            return
+        self._caught_up = True
+        if not self._notice and (news := self._news()):
+            self.say("away", news)
+
+    def _news(self) -> str:
+        return while_away(self.state.history, last_look(self.run_folder), self.clock())
+
+    def _tell(self, was: State) -> None:
+        """Ring and say so where something happened that somebody in another window wants to know."""
+        stands, best = standing(self.state, self.clock()), self.state.best
+        waits = asked.waiting(self.state.history)
+        news = ""
+        if best and best.number and best.measurement and self.state.history.incumbent != was.history.incumbent:
+            news = f"new best {text.score(best.measurement.value)} (#{best.number})"
+        elif waits is not None and waits != asked.waiting(was.history):
+            elsewhere = self.research.experiments.selected != waits and not self.research.experiments.following
+            news = f"#{waits} waits for your yes{': . shows it' if elsewhere else ''}"
+        elif stands.trouble and not standing(was, self.clock()).trouble:
+            news = f"{stands.word}: {stands.detail}"
+        if not news:
+            return
+        if self.config.bell:
+            self.bell()
+        if self.config.notify:
+            self._terminal.notify(f"autoresearch {self.state.tag}", news)
+        if not self._notice:
+            self.say("done", news)
+
+    def _tick(self) -> None:
+        settled = self._notice and self._notice.stage not in ("pending", "away")
+        if settled and time.monotonic() - self._noticed_at > NOTICE_SECONDS:
+            self._notice = None
+        self.research.tick(self.clock(), self.notice)
+        self._terminal.title(title(self.state, self.clock(), self.config.glyphs))
+
+    def say(self, stage: Stage, words: str, about: str = "") -> None:
+        """Say something for a while. `about`: the command that this is the answer to."""
+        self._notice, self._noticed_at, self._about = Notice(stage, text.one_line(words)), time.monotonic(), about
+        self.research.tick(self.clock(), self.notice)
+
+    def on_key(self) -> None:
+        if self._notice and self._notice.stage == "away":
+            self._notice = None
+
+    def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
+        self.feed.wanted = message.number
+        self._wake.set()
+
+    # --- what it hands out
+
+    def action_copy(self) -> None:
+        """What is marked with the mouse, else the whole pane, to the terminal's clipboard (OSC 52: through ssh too)."""
+        words = self.screen.get_selected_text() or self.research.shown_text
+        self.copy_to_clipboard(words)
+        self.say("done", f"copied {len(words.splitlines())} lines, if this terminal takes them (OSC 52)")
+
+    def action_open(self) -> None:
+        """Show the active pane in the pager."""
+        if trouble := self.run_program(programs.pager(), self.research.shown_text.encode()):
+            self.say("failed", f"{trouble}; set PAGER")
+
+    def action_picture(self) -> None:
+        """Save the screen as SVG."""
+        try:
+            path = self.save_screenshot(path=str(Path.cwd()))
+        except OSError as error:
+            self.say("failed", f"no picture: {error.strerror or error}")
+        else:
+            self.say("done", f"saved {path}")
+
+    def action_help(self) -> None:
+        """The keys and the glyphs."""
+        from tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.config.keys))
+
+    def run_program(self, argv: list[str], said: bytes | None = None, folder: Path | None = None) -> str:
+        """Give the terminal to a program until it ends. Returns what went wrong, empty if nothing did."""
+        return programs.run(self, argv, said, folder)
