@@ -17,8 +17,8 @@ from pathlib import Path
 
 from recorded_run import SOURCE, Idea, Recorder, commit_of
 
-from core import control
 from core import events as ev
+from core import locks
 
 
 class Growing(Recorder):
@@ -80,7 +80,7 @@ def main() -> None:
     number = max(int(path.name.split("-")[0]) for path in (wanted.folder / "trials").iterdir())
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
-    with control.lock(wanted.folder / "engine.lock", "busy"):
+    with locks.lock(wanted.folder / "engine.lock", "busy"):
         run, started = Growing(wanted.folder, number), time.monotonic()
         print("at work", flush=True)
         due = started + wanted.every

@@ -8,37 +8,29 @@ details of the command; `core.events` names them, `core.wishes` checks them.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import socket
 import stat
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import Any, get_args
 
-import platformdirs
-
-from core.errors import Busy, EngineUnreachable, UsageError
+from core.errors import EngineUnreachable, UsageError
 from core.events import Acknowledged, Command
 from core.history import Pending, Phase
+from core.locks import cache_folder, held
 
 _LONGEST_SOCKET_PATH = 100  # bytes; the kernels' limits are 107 (Linux) and 103 (macOS)
 _LONGEST_LINE = 64 * 1024  # of an answer
 LONGEST_COMMAND = 4 * 2**20  # bytes: `approve` carries whole files
-_LOCK_ATTEMPTS = 5
-
-
-def cache_folder() -> Path:
-    """The user's cache folder of this app. Not in /run/user: logging out would empty it."""
-    return Path(platformdirs.user_cache_dir("autoresearch"))
 
 
 def socket_path(run_folder: Path) -> Path:
     """Where the engine of this run listens."""
+    import hashlib  # it links a library that viewers need for nothing else
+
     path = run_folder.resolve() / "control.sock"
     short = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + ".sock"
     for place in (path, cache_folder() / "sockets" / short):
@@ -47,75 +39,12 @@ def socket_path(run_folder: Path) -> Path:
     return Path("/tmp") / f"autoresearch-{os.getuid()}" / short
 
 
-# --- locks -----------------------------------------------------------------------------------------------------------
-
-
-def lock(path: Path, busy: str, holder: str = "") -> IO[str]:
-    """Hold an exclusive lock on this file for as long as the returned file stays open. Raises Busy(`busy`).
-
-    `holder` says who holds it, for the message that the next one gets.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "a+")  # noqa: SIM115 - the lock lives as long as the file is open
-    for attempt in range(_LOCK_ATTEMPTS):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            if attempt + 1 < _LOCK_ATTEMPTS:
-                time.sleep(0.02)  # a viewer that looks whether we live holds it for an instant
-                continue
-            file.seek(0)
-            other = file.read().strip()
-            file.close()
-            raise Busy(f"{busy}{f' (engine process {other})' if other else ''}") from None
-    file.truncate(0)
-    file.write(f"{os.getpid()} {holder}\n")
-    file.flush()
-    return file
-
-
-def lock_device(device: str, name: str, holder: str) -> IO[str]:
-    """Hold a device, so that nothing else spoils its times. Raises Busy.
-
-    `name` is what it is locked by: a GPU's UUID, for one card may be cuda to one engine and cuda:1 to another.
-    """
-    busy = f"device {device} is in use by another run, and two at once would spoil each other's time; stop it or wait"
-    return lock(_device_lock(name), busy, holder)
-
-
-def device_holder(name: str) -> str | None:
-    """Who holds the device of this name just now, in the holder's words (a run folder); None if nobody does."""
-    path = _device_lock(name)
-    if not _held(path):
-        return None
-    with contextlib.suppress(OSError):
-        return path.read_text(encoding="utf-8", errors="replace").strip().partition(" ")[2]
-    return ""
-
-
-def _device_lock(name: str) -> Path:
-    safe = "".join(c if c.isalnum() else "-" for c in name)
-    return cache_folder() / "locks" / f"{safe}.lock"
+# --- viewer side -----------------------------------------------------------------------------------------------------
 
 
 def alive(run_folder: Path) -> bool:
     """Whether an engine holds this run now."""
-    return _held(run_folder / "engine.lock")
-
-
-def _held(path: Path) -> bool:
-    try:
-        with open(path) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-# --- viewer side -----------------------------------------------------------------------------------------------------
+    return held(run_folder / "engine.lock")
 
 
 def send(run_folder: Path, command: str, timeout: float = 5.0, **details: object) -> str:
@@ -315,4 +244,7 @@ class Control:
                     return {"ok": True, "effect": self.apply(known, details)}
                 except UsageError as refusal:
                     return {"ok": False, "effect": str(refusal)}
+                except OSError as error:
+                    why = error.strerror or str(error)
+                    return {"ok": False, "effect": f"{known}: the journal cannot be written: {why}; mend that first"}
         return {"ok": False, "effect": f"unknown command {command!r}; known: {', '.join(get_args(Command))}"}

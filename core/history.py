@@ -18,7 +18,7 @@ Phase = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pending:
     """The experiment in flight: what is known of it so far."""
 
@@ -54,7 +54,7 @@ class Note:
     rejected: str = ""  # the description of the proposal that this rejected
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """Everything the journal says. `experiments` holds finished ones only, in the order of their numbers."""
 

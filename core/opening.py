@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from core import agents, sandbox
-from core.control import cache_folder, lock, lock_device
 from core.errors import Busy, UsageError
 from core.events import ApprovalTurned, EngineStarted, RunStarted
 from core.history import History, fold
 from core.journal import Journal, read, replace_durably, results_tsv
 from core.launch import RUNS, Options, find_run
+from core.locks import cache_folder, lock, lock_device
 from core.outlook import assignment, check_limits, free_tag, has_journal, plan
 from core.prepare import prepare, ready_device
 from core.run import Run, file_digest

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from core.best import Pick, checkpoint, lay_out, open_workspace
-from core.control import Control, lock_device
+from core.control import Control
 from core.errors import UsageError
 from core.evaluator import Answer, Evaluation
+from core.locks import lock_device
 from core.measure import CHECKOUTS, FIRST_SEED
 from core.prepare import prepare
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ train_seconds = 5
 timeout_seconds = 20
 """
 TOY_SOURCE = 'RATE = 0.5\nprint("loss:", (RATE - 0.3) ** 2)\n'
+RATES = {"better": "0.4", "worse": "0.9", "crash": "1 / 0", "better still": "0.35"}
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +127,19 @@ def ended(folder: Path, limit: float = 60.0) -> History:
     """The history of a run once its engine has left."""
     until(lambda: not control.alive(folder), limit)
     return history(folder)
+
+
+def rates_agent(toy: Path, rates: Mapping[str, str] = RATES) -> str:
+    """A `scripted:` agent that proposes these rates to the toy task, whatever became of the ones before."""
+    steps = [{"description": d, "edits": {"train.py": TOY_SOURCE.replace("0.5", rate)}} for d, rate in rates.items()]
+    path = toy.parent / "rates.jsonl"
+    path.write_text("".join(json.dumps(step) + "\n" for step in steps))
+    return f"scripted:{path}"
+
+
+def waits(folder: Path, number: int) -> None:
+    """Wait until the proposal of this number waits for the user's word."""
+    until(lambda: (p := history(folder).waiting) is not None and p.number == number)
 
 
 def autoresearch(*words: str, cwd: Path, limit: float = 60.0) -> subprocess.CompletedProcess[str]:

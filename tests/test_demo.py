@@ -34,7 +34,7 @@ def test_the_demo_trains_scores_and_keeps(demo_folders):
     assert baseline.findings["val_bpb_upstream"] == pytest.approx(baseline.value, rel=0.02)
     assert 4.0 <= baseline.train_seconds < 4.0 + h_overtime(h)
     assert h.run.fingerprint
-    assert h.experiments[1].diff.startswith("--- a/cuda/train.py")
+    assert h.experiments[1].diff.startswith("diff --git a/cuda/train.py b/cuda/train.py\n--- a/cuda/train.py")
     assert git(workspace, "status", "--porcelain") == ""
     assert (folder / "trials/0-1/checkpoint.safetensors").exists()
     assert (folder / "trials/1-1/checkpoint.safetensors").exists()  # one of the last few, whatever its verdict

@@ -53,7 +53,8 @@ def test_wheel(tmp_path):
         archive.extractall(tmp_path / "site")
         names = archive.namelist()
     templates = {f"backends/{name}/{file}" for name in ("cuda", "mlx") for file in ("task.toml", "train.py")}
-    assert {"core/program.md", *templates, "tui/app.tcss"} <= set(names)
+    page = {f"tui/web/page/{file}" for file in ("page.html", "page.css", "page.js", "icon.svg")}
+    assert {"core/program.md", *templates, *page, "tui/app.tcss"} <= set(names)
     assert not [n for n in names if n.startswith(("tests/", "bench/"))]
     where = tmp_path / "elsewhere"
     where.mkdir()

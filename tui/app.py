@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textual import work
-from textual.binding import BindingType
 from textual.command import Provider
 from textual.screen import ModalScreen, Screen
 
@@ -16,6 +15,8 @@ from tui import keys, text
 from tui.approval import Approval
 from tui.away import remember
 from tui.feed import Feed, State, find
+from tui.keys import Key
+from tui.leaving import Leaving
 from tui.sending import Outcome, Sender
 from tui.standing import standing
 from tui.window import GREETING, Left, RunWindow
@@ -53,7 +54,7 @@ def _offers() -> type[Provider]:
 class Cockpit(RunWindow):
     """`read_only`: what the keys would ask of an engine is refused, and said."""
 
-    BINDINGS: list[BindingType] = keys.first_bindings()
+    BINDINGS = keys.first_bindings()
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = {_offers}  # noqa: RUF012
     ONLY_LOOKS = "opened to look at; `autoresearch` in its workspace controls it"
@@ -172,7 +173,8 @@ class Cockpit(RunWindow):
         """A question to be answered with yes or no."""
         from tui.screens.ask import AskScreen
 
-        return bool(await self.push_screen_wait(AskScreen(title, question)))
+        answer: bool | None = await self.push_screen_wait(AskScreen(title, question))
+        return answer is True
 
     def may(self, key: Key) -> bool:
         """Whether what a key does means something now."""

@@ -174,7 +174,8 @@ def _scores(picked: Pick) -> list[str]:
         if before is not None and picked.experiment.number:
             line += f"   baseline {before:.6f}, {percent_change(before, value)}"
         lines.append(line + (", self-reported" if measured.self_reported else ""))
-    return lines
+    again = [f"{r.measurement.value:.6f}" if r.measurement else one_line(r.reason) for r in picked.experiment.repeats]
+    return lines + ([f"once more: {', '.join(again)}"] if again else [])
 
 
 def _way(led: list[Experiment]) -> list[str]:

@@ -22,7 +22,7 @@ Piece = tuple[str, str]  # a text and the name of its style
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _LARGEST = 1e300  # values beyond it are drawn as if they were this
 _LEAST_SLOTS = 12  # so that the first experiments do not lie a screen apart
-_RANKS = {"keep": 3, "discard": 2}
+_RANKS = {"keep": 3, "discard": 1}
 _OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
 
 
@@ -162,7 +162,10 @@ def draw(points: Sequence[Point], width: int, height: int, view: View, quantity:
         for value in p.again:
             if low <= value <= high:
                 cells[_row(value, low, high, height, log)][x] = (text.GLYPHS["discard"], "track")
-    ranks: dict[tuple[int, int], int] = {}
+    crowded = len(points) > width  # then what was discarded would hide the line
+    ranks: dict[tuple[int, int], int] = {
+        (x, y): 2 for y in range(height) for x in range(width) if crowded and bits[y][x]
+    }
     spots: list[tuple[int | None, str]] = []
     for x, p in zip(at, points, strict=False):
         if p.value is None:
@@ -171,7 +174,7 @@ def draw(points: Sequence[Point], width: int, height: int, view: View, quantity:
         y = _row(p.value, low, high, height, log)
         glyph = text.GLYPHS.get(p.outcome, "?") if low <= p.value <= high else "↑" if p.value > high else "↓"
         spots.append((y, glyph))
-        rank = _RANKS.get(p.outcome, 1)
+        rank = _RANKS.get(p.outcome, 0)
         if ranks.get((x, y), 0) <= rank:
             ranks[x, y] = rank
             cells[y][x] = (glyph, _OUTCOMES.get(p.outcome, ""))

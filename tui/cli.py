@@ -11,11 +11,13 @@ from typing import Any
 import click
 
 from core import control
-from core.errors import AutoresearchError, EngineUnreachable, UsageError
+from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
+from tui import steering, text
 from tui.best import best, completion, evaluate
 from tui.data import DATASET, SHARDS, absolute, data, prepare
 from tui.options import (
+    APPROVE,
     BACKEND,
     BUDGET,
     DEVICE,
@@ -29,6 +31,7 @@ from tui.options import (
     viewer,
 )
 from tui.recorded import import_run, open_run
+from tui.status import status
 from tui.tune import tune
 from tui.watch import INTERRUPTED, say, start, terminal, watch
 from tui.web.command import web
@@ -82,6 +85,7 @@ def cli(context: click.Context) -> int:
 @BUDGET
 @SEED
 @KEEP_CHECKPOINTS
+@APPROVE
 def demo(
     plain: bool,
     as_json: bool,
@@ -91,6 +95,7 @@ def demo(
     budget: float | None,
     seed: int,
     keep_checkpoints: bool,
+    approve: bool,
 ) -> int:
     """Watch an agent improve a small GPT, now: a workspace of its own, 15 s a trial, nothing to download."""
     if experiments is None and not sys.stdout.isatty():
@@ -103,6 +108,7 @@ def demo(
         train_seconds=budget,
         experiments=experiments,
         keep_checkpoints=keep_checkpoints,
+        approve=approve,
     )
     from tui import starting
 
@@ -144,6 +150,7 @@ def init(folder: Path, backend: str | None, profile: str, dataset: str | None, s
 @EXPERIMENTS
 @HOURS
 @KEEP_CHECKPOINTS
+@APPROVE
 @click.option("--ask", is_flag=True, help="Choose on a page first, which the other flags fill in.")
 def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None, ask: bool, **wish: Any) -> int:
     """Start a run: experiments on this workspace's task until you stop it."""
@@ -192,28 +199,6 @@ def resume(
 @cli.command()
 @TAG
 @WORKSPACE
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option(
-    "--watch", "every", type=Seconds(), is_flag=False, flag_value=str(USUAL_SECONDS), metavar="[SECONDS]",
-    help="Show it anew every 2 seconds until the run ends; off a terminal whenever it has changed. Ctrl-C ends the "
-    "watching alone.",
-)  # fmt: skip
-def status(tag: str | None, workspace: Path | None, as_json: bool, every: float | None) -> int:
-    """What the run is doing, its best score, its counts."""
-    from tui import report
-
-    folder = find(workspace, tag)
-    if every is not None:
-        from tui.status_watch import watch_status
-
-        return watch_status(folder, every, sys.stdout, as_json=as_json)
-    click.echo(json.dumps(report.status(folder)) if as_json else report.status_text(folder))
-    return 0
-
-
-@cli.command()
-@TAG
-@WORKSPACE
 def results(tag: str | None, workspace: Path | None) -> int:
     """All experiments as tab-separated values, in the original's columns."""
     from tui import report
@@ -231,7 +216,8 @@ def diff(number: int, tag: str | None, workspace: Path | None) -> int:
     from tui import report
 
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in report.diff(find(workspace, tag), number).splitlines():
+    words = report.diff(find(workspace, tag), number)
+    for line in text.clean_lines(words) if sys.stdout.isatty() else words.splitlines():
         click.secho(line, fg=colours.get(line[:1]))
     return 0
 
@@ -242,7 +228,7 @@ def diff(number: int, tag: str | None, workspace: Path | None) -> int:
 @click.option("--after", is_flag=True, help="Let the trial under way finish first.")
 def pause(tag: str | None, workspace: Path | None, after: bool) -> int:
     """Hold the run: its trial stops at the next step and its clock with it."""
-    return _command(workspace, tag, "pause-after" if after else "pause")
+    return steering.command(find(workspace, tag, here=True), "pause-after" if after else "pause")
 
 
 @cli.command()
@@ -250,7 +236,7 @@ def pause(tag: str | None, workspace: Path | None, after: bool) -> int:
 @WORKSPACE
 def skip(tag: str | None, workspace: Path | None) -> int:
     """End the trial under way and discard its experiment."""
-    return _command(workspace, tag, "skip")
+    return steering.command(find(workspace, tag, here=True), "skip")
 
 
 @cli.command()
@@ -259,7 +245,7 @@ def skip(tag: str | None, workspace: Path | None) -> int:
 @click.option("--now", is_flag=True, help="Do not wait for the experiment under way; it runs again on resume.")
 def stop(tag: str | None, workspace: Path | None, now: bool) -> int:
     """Stop the run after the experiment under way."""
-    return _command(workspace, tag, "stop-now" if now else "stop")
+    return steering.command(find(workspace, tag, here=True), "stop-now" if now else "stop")
 
 
 @cli.command()
@@ -273,21 +259,11 @@ def doctor(as_json: bool) -> int:
     return 1 if any(f["state"] == "missing" for f in findings) else 0
 
 
-for command in (prepare, data, best, evaluate, tune, open_run, import_run, web, completion):
+for command in (*steering.COMMANDS, status, prepare, data, best, evaluate, tune, open_run, import_run, web, completion):
     cli.add_command(command)
 
 
 # --- what they share -----------------------------------------------------------------------------------------------
-
-
-def _command(workspace: Path | None, tag: str | None, command: str) -> int:
-    folder = find(workspace, tag, here=True)
-    if not control.alive(folder):
-        raise EngineUnreachable(
-            f"run {folder.name} is not going on; start it again with: autoresearch resume {folder.name}"
-        )
-    click.echo(f"{folder.name}: {control.send(folder, command)}")
-    return 0
 
 
 def _demo_to_show() -> Path | None:

@@ -12,7 +12,6 @@ pause = "p,f5"
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,10 +45,13 @@ def load(themes: set[str], key_ids: set[str]) -> Config:
     """What the file says; what it says wrongly is passed over and told."""
     own = level(os.environ)
     try:
-        said = tomllib.loads(path().read_text(encoding="utf-8"))
+        written = path().read_text(encoding="utf-8")
+        import tomllib  # only where there is such a file
+
+        said = tomllib.loads(written)
     except FileNotFoundError:
         return Config(glyphs=own)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         return Config(glyphs=own, trouble=f"{path()}: cannot be read ({error}); the defaults hold")
     wrong = [name for name in said if name not in ("cockpit", "keys")]
     cockpit, keys = (part if isinstance(part := said.get(name, {}), dict) else {} for name in ("cockpit", "keys"))

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core import awake
-from core.control import cache_folder
 from core.launch import best_backend, find_workspace, runs
+from core.locks import cache_folder
 
 Finding = dict[str, Any]
 State = Literal["ok", "note", "missing"]

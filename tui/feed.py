@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from core import control
 from core import events as ev
 from core.experiment import Experiment
 from core.facts import replace
-from core.history import History
+from core.history import History, Pending
 from core.history import reduce as reduce_history
 from tui import pace, text
 from tui.asked import Asked, after
@@ -42,7 +42,7 @@ class Log:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class State:
     """All a viewer shows. `alive`: whether an engine holds the run, None before anybody looked; `engine_log`: its last
     words before the run began, or after the engine went."""
@@ -98,20 +98,27 @@ def find(history: History, number: int) -> Experiment | None:
 
 def reduce(state: State, event: ev.Event, at: float) -> State:
     """The state after one more event of the journal. Pure."""
-    history = reduce_history(state.history, event, at)
-    pending, live = history.pending, state.live
+    return fold(state, [(event, at)])
+
+
+def fold(state: State, events: Iterable[tuple[ev.Event, float]]) -> State:
+    """The state after all these events, each with its time: as `reduce` one by one, with one new state for all."""
+    history, live, asked, paced = state.history, state.live, state.asked, state.pace
+    for event, at in events:
+        before, history = history, reduce_history(history, event, at)
+        live = _live(live, history.pending)
+        asked, paced = after(asked, event, history), pace.after(paced, before, history, event, at)
+    if history is state.history:
+        return state
+    return replace(state, history=history, live=live, asked=asked, pace=paced, counts=_counts(state, history))
+
+
+def _live(live: Live | None, pending: Pending | None) -> Live | None:
     if pending is None or not pending.trial:
-        live = None
-    elif live is None or (live.number, live.trial) != (pending.number, pending.trial):
-        live = Live(pending.number, pending.trial)
-    return replace(
-        state,
-        history=history,
-        asked=after(state.asked, event, history),
-        pace=pace.after(state.pace, state.history, history, event, at),
-        counts=_counts(state, history),
-        live=live,
-    )
+        return None
+    if live is not None and live.number == pending.number and live.trial == pending.trial:
+        return live
+    return Live(pending.number, pending.trial)
 
 
 def _counts(state: State, history: History) -> Mapping[str, int]:
@@ -166,7 +173,7 @@ class Feed:
     def read(self) -> list[JournalLine]:
         """Take in what is new; `state` is another object if, and only if, something changed."""
         self._check_engine()
-        lines = []
+        lines, events = [], []
         records = self._journal.read()
         if self._journal.restarted:
             self.state = State(alive=self.state.alive)
@@ -177,7 +184,8 @@ class Feed:
             known = to_event(record)
             lines.append(JournalLine(raw, *(known or (None, 0.0))))
             if known:
-                self.state = reduce(self.state, *known)
+                events.append(known)
+        self.state = fold(self.state, events)
         if not self._journal.more:
             self._read_trial()
             self._read_log()

@@ -35,6 +35,7 @@ SEED = click.option(
 KEEP_CHECKPOINTS = click.option(
     "--keep-checkpoints", is_flag=True, help="Keep every checkpoint, not only those of kept and of recent experiments."
 )
+APPROVE = click.option("--approve", is_flag=True, help="Let every proposal wait for your yes.")
 WORKSPACE = click.option("--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is; here.")
 
 

@@ -26,7 +26,7 @@ _GRACE_SECONDS = 5.0  # in which the engine itself ends a start-up that takes to
 _SLOW_GAP_SECONDS = 2.0  # from which a clock that only moved with the reports would look broken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pace:
     """`startups` and `evaluations` of the last trials; `cycles`: whole experiments, pauses left out."""
 

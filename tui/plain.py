@@ -12,12 +12,14 @@ from typing import TextIO
 from core import events as ev
 from core.experiment import Experiment
 from tui import text
-from tui.feed import Feed, State
-from tui.standing import activity, counts, standing
+from tui.diffs import diff_lines
+from tui.feed import Feed, State, find
+from tui.standing import activity, counts, label, standing
 
 POLL_SECONDS = 0.2
 STEP_EVERY_SECONDS = 1.5  # a promise of at most 2 between two lines, less polling and load
 WAIT_EVERY_SECONDS = 10.0
+CHANGES_TOLD = 40  # lines of a proposal that waits
 
 
 def follow(run_folder: Path, *, out: TextIO, as_json: bool, from_start: bool) -> int:
@@ -74,13 +76,13 @@ class _Follower:
             self._say(*state.engine_log[self.preparing :])
             self.preparing = len(state.engine_log)
         silent = time.monotonic() - self.said_at
-        if h.paused or h.ended or (h.pending and h.pending.held_since):
+        if h.ended or h.standing_still:
             return
         if h.phase == "training" and state.live:
             if silent >= STEP_EVERY_SECONDS:
                 self._say(step_line(state))
         elif silent >= WAIT_EVERY_SECONDS:
-            self._say(f"{_label(h.next_number)} {activity(state)}" if h.run else "preparing")
+            self._say(f"{label(state)} {activity(state)}" if h.run else "preparing")
 
     def _end(self, code: int) -> int:
         if self.as_json:
@@ -121,7 +123,9 @@ def attach(state: State) -> list[str]:
     stands = standing(state, time.time())
     word = "running" if stands.word == "RUN" else stands.word.lower()
     lines = [f"{word}{': ' + stands.detail if stands.detail else ''}", f"so far: {counts(state)}"]
-    return lines + ([f"best so far: {_best(state, state.best)}"] if state.best else [])
+    lines += [f"best so far: {_best(state, state.best)}"] if state.best else []
+    pending = state.history.pending
+    return lines + (awaited(pending.awaited, state) if pending and pending.awaited else [])
 
 
 def tell(event: ev.Event, state: State) -> list[str]:
@@ -144,10 +148,54 @@ def tell(event: ev.Event, state: State) -> list[str]:
             why = f" — {text.one_line(event.hypothesis)}" if event.hypothesis else ""
             return [f"{_label(event.number)} {text.one_line(event.description)}{why}"]
         case ev.ExperimentDone():
-            experiment = next((e for e in reversed(state.history.experiments) if e.number == event.number), None)
+            experiment = find(state.history, event.number)
             return [verdict_line(state, experiment)] if experiment else []
-        case _:
+        case ev.TrialReady() | ev.TrialHeld() | ev.TrialContinued() | ev.TrialDone() | ev.TrialVoid() | ev.Crashed():
             return _tell_trial(event)
+        case _:
+            return _tell_wish(event, state)
+
+
+def _tell_wish(event: ev.Event, state: State) -> list[str]:
+    """What the user asked for; the engine's answer to the command is told beside it."""
+    match event:
+        case ev.Steered():
+            first, *rest = text.clean_lines(event.text) or [""]
+            return [f"your note: {first}", *(f"    {line}" for line in rest)]
+        case ev.ApprovalTurned():
+            return ["approval is on: every proposal waits for your yes" if event.on else "approval is off"]
+        case ev.ApprovalAwaited():
+            return awaited(event, state)
+        case ev.Approved():
+            return [f"{_label(event.number)} approved{', as you edited it' if event.edits is not None else ''}"]
+        case ev.Rejected():
+            return [f"{_label(event.number)} rejected: {text.one_line(event.reason)}"]
+        case ev.AgainStarted():
+            return [f"{_label(event.number)} another trial begins"]
+        case ev.AgainDone():
+            experiment = find(state.history, event.number)
+            return [again_line(state, experiment)] if experiment and experiment.repeats else []
+    return []
+
+
+def awaited(event: ev.ApprovalAwaited, state: State) -> list[str]:
+    """The proposal that waits: what it changes, and how to answer."""
+    changes = [f"    {line.kind} {line.text}" for line in diff_lines(event.diff) if line.kind in ("+", "-")]
+    tag = text.one_line(state.tag)
+    if (more := len(changes) - CHANGES_TOLD) > 0:
+        changes[CHANGES_TOLD:] = [f"    … {more} more lines: autoresearch diff {event.number} {tag}"]
+    answers = f'autoresearch approve {tag}   or   autoresearch reject {tag} --reason "…"'
+    return [f"{_label(event.number)} waits for your yes; it changes", *changes, f"answer with: {answers}"]
+
+
+def again_line(state: State, experiment: Experiment) -> str:
+    """What the last further trial of an experiment came to, beside the judged one."""
+    repeat, first = experiment.repeats[-1], experiment.measurement
+    if repeat.measurement is None:
+        return f"{_label(experiment.number)} once more: no score, {text.one_line(repeat.reason)}; its verdict stays"
+    value = repeat.measurement.value
+    change = f", {text.delta(value - first.value)} against the first trial" if first else ""
+    return f"{_label(experiment.number)} once more: {state.metric} {text.score(value)}{change}; its verdict stays"
 
 
 def _tell_trial(event: ev.Event) -> list[str]:

@@ -57,26 +57,33 @@ def status(run_folder: Path, known: History | None = None) -> dict[str, Any]:
         "paused": h.paused.reason if h.paused else None,
         "mend": h.paused.mend if h.paused else None,
         "paused_since": h.paused_since or (h.pending.held_since if h.pending else None),
+        "approval": h.approval,
+        "waiting": h.waiting.number if h.waiting else None,
+        "waiting_description": h.waiting.description if h.waiting else None,
+        "again": list(h.asked_again),
+        "notes": [{"time": n.time, "experiment": n.number, "text": n.text, "rejected": n.rejected} for n in h.notes],
     }
 
 
 def state(h: History, living: bool) -> str:
-    """running, paused, done, stopped, failed, or gone: an engine that left without a last word."""
+    """running, waiting (for the user's word), paused, done, stopped, failed, or gone: an engine that left without a
+    last word."""
     if h.ended:
         return h.ended.reason
     if not living:
         return "gone"
-    return "paused" if h.paused or (h.pending and h.pending.held_since) else "running"
+    if h.paused or (h.pending and h.pending.held_since):
+        return "paused"
+    return "waiting" if h.waiting else "running"
 
 
 def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     """The same for people. `known`: it, where it has been asked for."""
     s = known or status(run_folder)
-    doing = (
-        f", {s['phase']} experiment {s['experiment']}"
-        if s["state"] == "running" and s["experiment"] is not None
-        else ""
-    )
+    doing = ""
+    if s["state"] == "running" and s["experiment"] is not None:
+        again = ", once more" if s["experiment"] in s["again"] else ""
+        doing = f", {s['phase']} experiment {s['experiment']}{again}"
     lines = [f"run {s['tag']}: {s['state']}{doing}"]
     if s["best"] is not None:
         gain = f", baseline {s['baseline']:.6f}" if s["best_experiment"] else ""
@@ -95,9 +102,26 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
         "paused": f"since {_clock(s['paused_since'])}: {s['paused'] or 'by the user'}; "
         + (s["mend"] or f"go on with: autoresearch resume {s['tag']}"),
         "failed": s["ended"],
+        "waiting": f"#{s['waiting']} waits for your yes: {s['waiting_description']}; "
+        f"autoresearch diff {s['waiting']} {s['tag']} shows it, autoresearch approve or reject {s['tag']} answers",
     }
+    lines += _wishes(s)
     lines += [mend[s["state"]]] if s["state"] in mend else []
     return "\n".join(text.one_line(line) for line in lines)
+
+
+def _wishes(s: dict[str, Any]) -> list[str]:
+    """What the user has asked for that is still in force."""
+    lines = ["approval is on: every proposal waits for your yes"] if s["approval"] else []
+    if s["waiting"] is not None and s["state"] != "waiting":
+        lines.append(f"#{s['waiting']} waits for your yes once the run goes on: {s['waiting_description']}")
+    if s["again"]:
+        lines.append(f"asked for: another trial of {', '.join(f'#{number}' for number in s['again'])}")
+    said = [n for n in s["notes"] if not n["rejected"]]
+    if said:
+        several = f"{len(said)} notes to the agent, the last one" if len(said) > 1 else "your note to the agent"
+        lines.append(f"{several}: {said[-1]['text']}")
+    return lines
 
 
 def failed(run_folder: Path) -> bool:
@@ -115,13 +139,20 @@ def diff(run_folder: Path, number: int) -> str:
     """What an experiment changed, headed by what it was about and what became of it."""
     h = history(run_folder)
     pending = h.pending
-    if pending and pending.number == number and pending.proposed and pending.committed:
-        return f"experiment {number}: {pending.proposed.description} (under way)\n\n{pending.committed.diff}"
+    if pending and pending.number == number and pending.proposed and not pending.again:
+        if pending.awaited:
+            head = f"experiment {number}: {pending.proposed.description} (waits for your yes)"
+            return f"{head}\n{pending.proposed.hypothesis}\n\n{pending.awaited.diff}"
+        if pending.committed:
+            return f"experiment {number}: {pending.proposed.description} (under way)\n\n{pending.committed.diff}"
     for e in h.experiments:
         if e.number == number:
             score = f"{e.measurement.value:.6f}, " if e.measurement else ""
             score += "self-reported, " if e.measurement and e.measurement.self_reported else ""
-            head = f"experiment {number}: {e.description}\n{score}{e.verdict.outcome} ({e.verdict.reason})\n"
+            head = f"experiment {number}: {e.description}{' (edited by you)' if e.edited else ''}\n"
+            head += f"{score}{e.verdict.outcome} ({e.verdict.reason})\n"
+            again = [f"{r.measurement.value:.6f}" if r.measurement else r.reason for r in e.repeats]
+            head += f"once more: {', '.join(again)}\n" if again else ""
             return f"{head}{e.hypothesis}\n\n{e.diff or '(no change: the baseline)'}"
     last = h.experiments[-1].number if h.experiments else None
     known = f"there are 0 to {last}" if last is not None else "none is finished yet"

@@ -1,11 +1,12 @@
 """What an experiment's files looked like, told by the journal alone: so it works for a recorded run without its git.
 
-The journal holds the whole text of every edit, and every diff. The baseline's own text is an edited one with its diff
-taken back.
+The journal holds the whole text of every edit, the user's own versions included, and every diff, that of a proposal
+which still waits included. The baseline's own text is an edited one with its diff taken back.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tui.diffs import undone
 from tui.feed import find
 from tui.tail import parse
 
-_MARKS = (b'"type": "Proposed"', b'"type": "Approved"')  # lines with the whole text of an edit; the later one holds
+_TELLING = re.compile(rb'\{"type": ?"(Proposed|Approved|Rejected)"')
 
 
 class Sources:
@@ -22,7 +23,7 @@ class Sources:
 
     def __init__(self, run_folder: Path) -> None:
         self._journal = run_folder / "journal.jsonl"
-        self._at: dict[int, int] = {}  # experiment -> where the line with its edits begins
+        self._at: dict[int, int] = {}  # experiment -> where the line begins that has its edits
         self._read_to = 0
 
     def of(self, history: History, number: int) -> dict[str, str]:
@@ -43,9 +44,11 @@ class Sources:
             if path in (edits := self._edits(ancestor)):
                 return edits[path]
         for other in sorted(self._at):  # nobody in this line edited it: it is the baseline's
-            line = self._line(history, other)
-            if path in self._edits(other) and not any(path in self._edits(k) for k in line[1:]):
-                return undone(self._edits(other)[path], _of_file(self._diff(history, other), path))
+            diff = self._diff(history, other)
+            if diff is None or path not in (edits := self._edits(other)):
+                continue
+            if not any(path in self._edits(k) for k in self._line(history, other)[1:]):
+                return undone(edits[path], _of_file(diff, path))
         return None  # no experiment ever touched it
 
     def _line(self, history: History, number: int) -> list[int]:
@@ -64,14 +67,15 @@ class Sources:
                 raise LookupError(f"experiment {at} is not in this journal")
         return line
 
-    def _diff(self, history: History, number: int) -> str:
-        entry = find(history, number)
+    def _diff(self, history: History, number: int) -> str | None:
+        """None where this history does not tell: the journal may be ahead of it."""
+        entry, pending = find(history, number), history.pending
         if entry is not None:
             return entry.diff
-        pending = history.pending
-        if pending and pending.committed:
-            return pending.committed.diff
-        return pending.awaited.diff if pending and pending.awaited else ""
+        if pending is None or pending.number != number:
+            return None
+        told = pending.committed or pending.awaited
+        return told.diff if told else None
 
     def _edits(self, number: int) -> Mapping[str, str]:
         if number not in self._at:
@@ -88,17 +92,24 @@ class Sources:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                if any(mark in line[:64] for mark in _MARKS):
-                    record = parse(line) or {}
-                    if isinstance(record.get("number"), int) and isinstance(record.get("edits"), dict):
-                        self._at[record["number"]] = self._read_to
+                if match := _TELLING.match(line):
+                    self._note(match[1], parse(line) or {})
                 self._read_to += len(line)
+
+    def _note(self, kind: bytes, record: Mapping[str, object]) -> None:
+        number = record.get("number")
+        if not isinstance(number, int):
+            return
+        if kind == b"Rejected":
+            self._at.pop(number, None)
+        elif record.get("edits") is not None:  # a plain yes has none
+            self._at[number] = self._read_to
 
 
 def _of_file(diff: str, path: str) -> str:
     """The part of a diff that is about one file; the diff's paths begin at the workspace, ours at the task folder."""
-    parts = diff.split("\ndiff --git ")
+    parts = re.split(r"^diff --git ", diff, flags=re.MULTILINE)
     for part in parts:
         if part.split("\n", 1)[0].endswith((f"/{path}", f" {path}")):
             return part
-    return diff
+    return diff if len(parts) == 1 else ""  # one file without a header; or several, and this one did not change

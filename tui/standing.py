@@ -54,8 +54,8 @@ def standing(state: State, now: float) -> Standing:
         how = f"go on with p in the cockpit, or: autoresearch resume {state.tag}"
         return Standing(text.PAUSED, "PAUSED", f"{_since(h.pending.held_since, now)}: {step}; {how}")
     if h.pending and h.pending.awaited:
-        how = "y yes, n no, e edit; or `autoresearch approve`, `autoresearch reject`"
-        return Standing(text.WAITING, "WAITS", f"#{h.pending.number} waits for your word: {how}")
+        how = "y yes, n no, e edit; or `autoresearch approve`"
+        return Standing(text.WAITING, "WAITS", f"#{h.pending.number} waits for your yes: {how}")
     silent = pace.silent_seconds(h, state.live, state.pace, now)
     if silent is not None:
         return Standing(text.STALLED, "STALLED", _stalled(state, silent, now), trouble=True)

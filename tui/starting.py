@@ -6,15 +6,16 @@ wrong with which.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.control import device_holder
 from core.errors import UsageError
 from core.launch import BACKENDS, Options, demo_folder, task_folder
+from core.locks import device_holder
 from core.task import Task
 from core.task import read as read_task
 from tui import text
@@ -75,6 +76,15 @@ def workspace_root(folder: Path) -> Path:
     return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), folder)
 
 
+def workspaces(here: Path, most: int = 5) -> list[Tasks]:
+    """Where research can begin: the workspace around this folder, and those that lie in it."""
+    root = workspace_root(here)
+    places = [root]
+    with contextlib.suppress(OSError):
+        places += sorted(p for p in here.resolve().iterdir() if p != root and (p / ".git").exists())
+    return [tasks for place in places if (tasks := tasks_of(place)).choices][:most]
+
+
 def tasks_of(root: Path, also: str | None = None) -> Tasks:
     """The tasks in a workspace and in its folders, two deep; `also`: one more folder, wherever it lies."""
     folders = [folder for folder in _folders(root) if (root / folder / "task.toml").is_file()]
@@ -106,8 +116,9 @@ def _folders(root: Path) -> Iterator[str]:
 
 
 def _wanted(path: Path) -> bool:
+    """Whether a folder is looked into: not what hides, and not a repository of its own."""
     hidden = path.name.startswith(".") or path.name in _PASSED_OVER
-    return not hidden and path.is_dir() and not path.is_symlink()
+    return not hidden and path.is_dir() and not path.is_symlink() and not (path / ".git").exists()
 
 
 # --- backends and devices --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`autoresearch status --watch`: the status again and again, in one place on a terminal, else whenever it is another."""
+"""`autoresearch status --watch`: in one place on a terminal, else a block whenever the status is another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-import click
 from rich.cells import cell_len, chop_cells
 
 from core.control import alive
@@ -17,24 +16,8 @@ from tui import report, text
 from tui.feed import Feed
 from tui.live import Live
 
-USUAL_SECONDS = 2.0
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _UP, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[{}A", "\x1b[K", "\x1b[J"
-
-
-class Seconds(click.ParamType):
-    """A number of seconds; a tag in its place is told where it belongs."""
-
-    name = "seconds"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            seconds = float(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no number of seconds; a tag stands before: status TAG --watch")
-        if not 0.1 <= seconds <= 86400:
-            self.fail(f"{value} seconds; between 0.1 and 86400")
-        return seconds
 
 
 def watch_status(run_folder: Path, every: float, out: TextIO, *, as_json: bool = False) -> int:
@@ -57,7 +40,7 @@ def watch_status(run_folder: Path, every: float, out: TextIO, *, as_json: bool =
             elif words != last:
                 out.write(f"{'' if as_json or not last else chr(10)}{words}\n")
                 out.flush()
-            if state not in ("running", "paused"):
+            if state not in ("running", "waiting", "paused"):
                 return 0 if state in ("done", "stopped") else 1
             last = words
             time.sleep(every)

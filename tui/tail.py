@@ -16,6 +16,8 @@ from tui import text
 
 LOG_BYTES = 64 * 1024  # of a log's end that viewers show
 _CHUNK = 1 << 20
+_DECODER = json.JSONDecoder()
+_EDITING = ("Proposed", "Approved")
 
 
 class Lines:
@@ -80,10 +82,12 @@ class Tail:
 def parse(line: bytes | str) -> dict[str, Any] | None:
     """The JSON object of a line; None for anything else."""
     try:
-        record = json.loads(line)
+        words = line if isinstance(line, str) else line.decode()
+        record, end = _DECODER.raw_decode(words)  # what json.loads does with bytes beforehand takes as long as this
+        whole = end == len(words) or not words[end:].strip()
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
+    return record if whole and isinstance(record, dict) else None
 
 
 def to_event(record: dict[str, Any]) -> tuple[ev.Event, float] | None:
@@ -92,14 +96,16 @@ def to_event(record: dict[str, Any]) -> tuple[ev.Event, float] | None:
     The texts of `edits` are left out: the diff says the same, and a long run would hold them all in memory.
     """
     at = as_float(record.get("time"))
-    if record.get("type") == "Proposed":
+    if record.get("type") in _EDITING and record.get("edits") is not None:
         record = {**record, "edits": {}}
     event = ev.from_record(record)
     if event is None or at is None or not math.isfinite(at):
         return None
     kind: type = type(event)
-    fits = all(isinstance(getattr(event, name), kinds) for name, kinds in _kinds(kind))
-    return (event, at) if fits else None
+    for name, kinds in _kinds(kind):
+        if not isinstance(getattr(event, name), kinds):
+            return None
+    return event, at
 
 
 @cache
@@ -112,7 +118,7 @@ def _kinds(event: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
 
     def kinds(annotation: str) -> tuple[type, ...]:
         if annotation.startswith("Mapping"):
-            return (Mapping,)
+            return (Mapping, type(None)) if annotation.endswith("| None") else (Mapping,)
         if annotation.startswith("Literal"):
             return (str,)
         return tuple(kind for part in annotation.split(" | ") for kind in known[part])

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from core.control import lock_device
 from core.errors import RunFailed, UsageError
 from core.launch import BACKENDS, known_backend
+from core.locks import lock_device
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
 

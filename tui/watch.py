@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ INTERRUPTED = 130  # the exit code
 def watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
     """Show a run in the viewer that was asked for, until it ends or the viewer leaves."""
     if terminal() and not (plain or as_json):
+        gc.disable()  # until the first painting is there: see RunWindow
         from tui import report
         from tui.app import run_cockpit
 
@@ -56,6 +58,7 @@ def look(folder: Path, replay: float | None) -> int:
 
         click.echo(report.status_text(folder))
         return 0
+    gc.disable()  # until the first painting is there: see RunWindow
     from tui.app import run_cockpit
 
     left = run_cockpit(folder, new=False, read_only=True, replay=replay)

@@ -6,6 +6,7 @@ It holds no truth: what it shows is a fold over the run's files, and closing it 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -30,6 +31,8 @@ from tui.widgets.experiments import ExperimentList
 from tui.widgets.status import Notice, Stage
 
 READ_EVERY_SECONDS = 0.2
+READ_AT_LEAST_EVERY_SECONDS = 1.0  # where nothing has come for a while
+FIRST_LOOK_SECONDS = 0.5  # of reading before the first painting, at most
 NOTICE_SECONDS = 8.0
 GREETING = "? shows the keys; q leaves, and the engine goes on without this window"
 
@@ -40,6 +43,15 @@ class Left:
 
     choice: Literal["detach", "stop", "stop-now", "over"]
     message: str
+
+
+def _collect_again() -> None:
+    """Garbage is not looked for while everything is loaded, for a sixth of the start; what is there by now stays, so
+    later collections need not look through it again."""
+    if not gc.isenabled():
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 class RunWindow(ThemedApp[Left]):
@@ -82,7 +94,7 @@ class RunWindow(ThemedApp[Left]):
         self._caught_up = False
 
     def get_default_screen(self) -> Screen[None]:
-        return self._start or self.research
+        return Screen() if self._start else self.research
 
     @property
     def attached(self) -> bool:
@@ -94,7 +106,7 @@ class RunWindow(ThemedApp[Left]):
         """Become the cockpit of this run, in the place of the start page. `new`: the run has just begun."""
         self._start = None
         self._look_at(run_folder, Feed(run_folder), new)
-        while len(self.screen_stack) > 1:
+        while len(self.screen_stack) > 2:  # the first is the empty one that Textual wants below everything
             await self.pop_screen()
         await self.switch_screen(self.research)
         self._begin()
@@ -106,8 +118,10 @@ class RunWindow(ThemedApp[Left]):
         self._terminal.begin()
         self.app_suspend_signal.subscribe(self, lambda _: self._terminal.end())
         self.app_resume_signal.subscribe(self, lambda _: self._terminal.begin())
-        if self.attached:
+        if self._start is None:
             self._begin()
+        else:
+            self.push_screen(self._start)  # not the default screen: of that Textual loads no stylesheet
 
     def _begin(self) -> None:
         self.set_interval(1.0, self._tick)
@@ -139,16 +153,25 @@ class RunWindow(ThemedApp[Left]):
 
     @work
     async def _follow(self) -> None:
-        """Read the files in a thread, paint what they say here."""
+        """Read the files in a thread, paint what they say here. Before the first painting there is nothing to keep up:
+        what is recorded already is read at once, and painted once."""
+        self.feed.read()
+        changed_at = began = time.monotonic()
+        while self.feed.behind and time.monotonic() < began + FIRST_LOOK_SECONDS:
+            self.feed.read()
+        self.call_after_refresh(_collect_again)
         while True:
-            await asyncio.to_thread(self.feed.read)
             if self.feed.state is not self.state:
                 self._take(self.feed.state)
+                changed_at = time.monotonic()
             self._greet()
             if not self.feed.behind:
                 self._wake.clear()
+                quiet = (time.monotonic() - changed_at) / 10  # so nothing is shown later than a tenth of how long it took
+                pause = min(max(READ_EVERY_SECONDS, quiet), READ_AT_LEAST_EVERY_SECONDS)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), READ_EVERY_SECONDS)
+                    await asyncio.wait_for(self._wake.wait(), pause)
+            await asyncio.to_thread(self.feed.read)
 
     def _take(self, state: State) -> None:
         was, was_paused = self.state, self.paused

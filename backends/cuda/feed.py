@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backends.reference.harness import spans
+
 SLICE_BYTES = 32 << 20  # what is uploaded at a time: some milliseconds
 RING = 3  # pinned buffers
 _MOST_OF_FREE_MEMORY = 0.5  # rows may take this part of it
@@ -38,15 +40,6 @@ def batches(rows: np.ndarray, batch_rows: int, device: str, place: Place | None 
     if place == "device":
         return _resident(rows, batch_rows, device)
     return _through_ring(rows, batch_rows, device) if place == "ring" else _from_host(rows, batch_rows, device)
-
-
-def spans(total: int, batch_rows: int) -> Iterator[np.ndarray | slice]:
-    """Which of `total` rows make each batch: a slice, or indices where it wraps round."""
-    start = 0
-    while True:
-        end = start + batch_rows
-        yield slice(start, end) if end <= total else np.arange(start, end) % total
-        start = end % total
 
 
 def _from_host(rows: np.ndarray, batch_rows: int, device: str) -> Iterator[Tensor]:

@@ -112,7 +112,8 @@ class Embedding(nn.Module):
         self.weight = mx.zeros((vocab_size, dim), dtype)
 
     def __call__(self, tokens: mx.array) -> mx.array:
-        return self.weight[tokens]
+        # By way of float32, and so the way back: a frequent token's gradients would stop adding up in bf16.
+        return self.weight.astype(mx.float32)[tokens].astype(self.weight.dtype)
 
 
 class Attention(nn.Module):
@@ -470,6 +471,7 @@ def prepared(config: Config, device: str, compile_all: bool) -> tuple[GPT, MuonA
         noise = [mx.random.randint(0, config.vocab_size, shape).astype(mx.uint16) for _ in passes]
         model.initialise()
         mx.eval(step(noise, 0.0), model.state, optimizer.state)
+        memory.keep(device)
         optimizer.reset()
     return model, optimizer, step
 
@@ -489,15 +491,17 @@ def train(trial: harness.Trial) -> None:
         flops_per_token=model.flops_per_token(),
         accelerator=str(mx.device_info()["device_name"]) if gpu else "",
         memory_mb=(lambda: mx.get_peak_memory() / 2**20) if gpu else None,
+        settle=mx.synchronize if gpu else lambda: None,
     )
     rows = feed.batches(trial.rows, DEVICE_BATCH_SIZE)
-    before = None
+    before, began, longest = None, 0.0, 0.0  # the loss of the step before; when it began; the longest step so far
     while not trial.over:
+        began, longest = trial.progress, max(longest, trial.progress - began)
         loss = step([next(rows) for _ in range(passes)], trial.progress)
         mx.async_eval(loss, model.state, optimizer.state)
-        # Reading a loss waits for it. A GPU goes on meanwhile if the one read is the step's before; not towards the
-        # end, where a step that is queued already would run beyond the budget.
-        late = gpu and before is not None and trial.progress < 0.95
+        # Reading a loss waits for it. A GPU goes on meanwhile if the one read is the step's before; not where the
+        # budget may end within two steps, or one that is queued already would run beyond it.
+        late = gpu and before is not None and trial.progress + 2 * longest < 1
         trial.step((before if late else loss).item(), TOTAL_BATCH_SIZE)
         before = loss
     trial.done(lambda path, metadata: save(model, path, metadata), config.depth, model.count_parameters())

@@ -96,13 +96,8 @@ class Trial:
 
     def batches(self, rows: int) -> Iterator[np.ndarray]:
         """Endless [rows, T+1] uint16: the rows as they are stored, from the first again after the last."""
-        start, total = 0, len(self._rows)
-        while True:
-            if start + rows <= total:
-                yield self._rows[start : start + rows]
-            else:
-                yield self._rows[np.arange(start, start + rows) % total]
-            start = (start + rows) % total
+        for span in spans(len(self._rows), rows):
+            yield self._rows[span]
 
     @property
     def progress(self) -> float:
@@ -180,6 +175,15 @@ class Trial:
             "eta_seconds": round(max(self.train_seconds - seconds, 0.0), 2),
             "mfu": None if self._meter.mfu is None else round(self._meter.mfu, 4),
         }
+
+
+def spans(total: int, batch_rows: int) -> Iterator[slice | np.ndarray]:
+    """Which of `total` rows make each batch, without end: a slice, or indices where it begins again."""
+    start = 0
+    while True:
+        end = start + batch_rows
+        yield slice(start, end) if end <= total else np.arange(start, end) % total
+        start = end % total
 
 
 class Clock:

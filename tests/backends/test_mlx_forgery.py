@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,14 @@ def test_both_frameworks_serve_the_same_score(prepared: dict[str, Any], tmp_path
         "looks ahead",
         "looks ahead in a quarter of its rows",
         "lies by 0.02",
+        "shaves its worst positions",
         "learns from what it is asked",
         "leaves notes for its other self",
     ],
 )
 def test_a_cheat_is_rejected(prepared: dict[str, Any], tmp_path: Path, name: str) -> None:
-    answer = score(tmp_path, prepared, cheat(name, TINY))
+    source = cheat(name, TINY, nats_a_token=0.003 * math.log(2))  # one byte a token here
+    answer = score(tmp_path, prepared, source)
     assert list(answer) == ["rejected"]
     assert not (tmp_path / "store" / "nats.npy").exists()
 

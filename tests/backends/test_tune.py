@@ -20,7 +20,7 @@ from backends.reference import rehearsal, scaffold, tune
 from backends.reference.corpus import BadInput
 from backends.reference.profiles import PROFILES, Device
 from backends.reference.tune import Measured, Sizes
-from core.control import lock_device
+from core.locks import lock_device
 
 TASK = """\
 [task]

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import commit_all, ended, git, history, kill_engine, until
-from test_approval import agent, events, waits
+from conftest import commit_all, ended, git, history, kill_engine, rates_agent, until, waits
+from test_approval import events
 
 from core import control
 from core.errors import EngineUnreachable, UsageError
@@ -134,7 +134,7 @@ def test_a_crash_of_it_is_noted_with_its_reason(toy, engines):
     flaky = 'import os\nprint("loss:", 1 / (not os.path.exists("{mark}")))\nopen("{mark}", "w").close()\n'
     (toy / "train.py").write_text(flaky.format(mark=toy.parent / "mark"))
     commit_all(toy)
-    folder = engines(Options(str(toy), agent=agent(toy), tag="t", approve=True))
+    folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t", approve=True))
     waits(folder, 1)
     control.send(folder, "again", number=0)
     control.send(folder, "approval-off")
@@ -220,7 +220,7 @@ def test_a_pause_holds_it_and_pause_after_holds_after_it(slow):
 
 def test_kill_9_at_random_moments_with_repeats_in_between(toy, engines):
     """A run with two more trials of each of its experiments comes to the same, however often it is killed."""
-    folder = engines(Options(str(toy), agent=agent(toy), tag="t", approve=True))
+    folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t", approve=True))
     chance, kills = random.Random(3), 0
     for number in range(1, 5):
         waits(folder, number)

@@ -9,30 +9,13 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import commit_all, ended, git, history, kill_engine, until
+from conftest import TOY_SOURCE, commit_all, ended, git, history, kill_engine, rates_agent, until, waits
 
 from core import control
 from core.errors import EngineUnreachable, UsageError
 from core.events import ApprovalAwaited, Approved, EngineStarted
 from core.journal import Journal, read
 from core.launch import Options
-
-WHOLE = 'RATE = 0.5\nprint("loss:", (RATE - 0.3) ** 2)\n'
-
-RATES = {"better": "0.4", "worse": "0.9", "crash": "1 / 0", "better still": "0.35"}
-
-
-def agent(toy: Path, rates: dict[str, str] = RATES) -> str:
-    """A `scripted:` agent that proposes these rates, whatever became of the ones before."""
-    steps = [{"description": d, "edits": {"train.py": WHOLE.replace("0.5", rate)}} for d, rate in rates.items()]
-    path = toy.parent / "script.jsonl"
-    path.write_text("".join(json.dumps(step) + "\n" for step in steps))
-    return f"scripted:{path}"
-
-
-def waits(folder: Path, number: int) -> None:
-    """Until the proposal of this number waits."""
-    until(lambda: (p := history(folder).waiting) is not None and p.number == number)
 
 
 def events(folder: Path, kind: type) -> list:
@@ -46,7 +29,7 @@ def pins(toy: Path, tag: str = "t") -> list[str]:
 @pytest.fixture
 def asking(toy, engines):
     """A run of four steps that waits with its first proposal."""
-    folder = engines(Options(str(toy), agent=agent(toy), tag="t", approve=True))
+    folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t", approve=True))
     waits(folder, 1)
     return folder
 
@@ -68,10 +51,10 @@ def test_a_proposal_waits_uncommitted_until_the_yes(toy, asking):
 
 
 def test_turned_on_in_mid_run_and_off_again(toy, engines):
-    slow = "import time\ntime.sleep(1)\n" + WHOLE
+    slow = "import time\ntime.sleep(1)\n" + TOY_SOURCE
     (toy / "train.py").write_text(slow)
     commit_all(toy)
-    folder = engines(Options(str(toy), agent=agent(toy), tag="t"))
+    folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t"))
     assert control.send(folder, "approval-on") == "every proposal waits for your yes from the next one on"
     assert control.send(folder, "approval-on") == "approval is on already"
     waits(folder, 1)
@@ -100,7 +83,7 @@ def test_a_no_is_no_experiment_and_the_agent_goes_on_to_something_else(toy, aski
 
 def test_any_number_of_rejections_is_no_trouble(toy, engines):
     rates = {f"step {k}": f"0.{400 + k}" for k in range(30)}
-    folder = engines(Options(str(toy), agent=agent(toy, rates), tag="t", approve=True))
+    folder = engines(Options(str(toy), agent=rates_agent(toy, rates), tag="t", approve=True))
     for k in range(30):
         until(lambda k=k: (p := history(folder).waiting) is not None and p.description == f"step {k}")
         control.send(folder, "reject", number=1, reason="no")
@@ -115,7 +98,7 @@ def test_a_version_of_the_users_own_is_checked_committed_and_marked(toy, asking)
 
     for text, said in (
         ("RATE = ((\n", "does not parse"),
-        (WHOLE, "no edit"),
+        (TOY_SOURCE, "no edit"),
         ("x" * 2**20 + "y", "the limit is 1 MiB"),
         ("a\x00b", "does not parse"),
         (7, "must map file names to whole texts"),
@@ -127,7 +110,7 @@ def test_a_version_of_the_users_own_is_checked_committed_and_marked(toy, asking)
     with pytest.raises(UsageError, match="an engine takes"):
         answer("x" * 5 * 2**20)
     assert history(asking).waiting.number == 1
-    mine = WHOLE.replace("0.5", "0.32") + "# größer\n"
+    mine = TOY_SOURCE.replace("0.5", "0.32") + "# größer\n"
     assert answer(mine) == "#1 begins now, as you edited it"
     waits(asking, 2)
     done = history(asking).experiments[1]
@@ -138,11 +121,11 @@ def test_a_version_of_the_users_own_is_checked_committed_and_marked(toy, asking)
     assert "Edited-by-user: yes" in git(toy, "show", "-s", "--format=%B", "refs/autoresearch/t/1")
     assert events(asking, Approved)[0].edits == {"train.py": mine}
     with pytest.raises(UsageError, match="a duplicate"):
-        control.send(asking, "approve", number=2, edits={"train.py": WHOLE})
+        control.send(asking, "approve", number=2, edits={"train.py": TOY_SOURCE})
 
 
 def test_the_proposal_itself_sent_back_counts_as_a_plain_yes(asking):
-    same = WHOLE.replace("0.5", "0.4")
+    same = TOY_SOURCE.replace("0.5", "0.4")
     assert control.send(asking, "approve", number=1, edits={"train.py": same}) == "#1 begins now"
     waits(asking, 2)
     assert not history(asking).experiments[1].edited
@@ -173,9 +156,9 @@ def test_what_is_refused_changes_nothing(asking, command, details, said):
 
 
 def test_an_answer_where_nothing_waits_is_refused(toy, engines):
-    (toy / "train.py").write_text("import time\ntime.sleep(2)\n" + WHOLE)
+    (toy / "train.py").write_text("import time\ntime.sleep(2)\n" + TOY_SOURCE)
     commit_all(toy)
-    folder = engines(Options(str(toy), agent=agent(toy), tag="t"))
+    folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t"))
     for command in ("approve", "reject"):
         with pytest.raises(UsageError, match="no proposal waits"):
             control.send(folder, command, number=0)
@@ -228,7 +211,7 @@ def test_a_pause_while_it_waits_holds_the_trial_that_follows_the_yes(asking):
 
 
 def test_waiting_takes_nothing_of_the_hours(toy, engines):
-    folder = engines(Options(str(toy), agent=agent(toy), tag="t", approve=True, hours=1.0))
+    folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t", approve=True, hours=1.0))
     waits(folder, 1)
     kill_engine(folder)
     lines = (folder / "journal.jsonl").read_text().splitlines()
@@ -254,7 +237,7 @@ def test_a_run_that_goes_on_still_waits(toy, engines, asking):
 def test_kill_9_at_random_moments_with_answers_in_between(toy, engines):
     """Every proposal is answered once: odd ones by a yes, every fourth by a no, and none is lost or asked twice."""
     rates = {f"step {k}": f"0.{500 + k}" for k in range(1, 13)}
-    folder = engines(Options(str(toy), agent=agent(toy, rates), tag="t", approve=True))
+    folder = engines(Options(str(toy), agent=rates_agent(toy, rates), tag="t", approve=True))
     chance, answered = random.Random(1), {}
 
     def answer() -> bool:

@@ -10,8 +10,8 @@ import pytest
 from conftest import TOY_TASK, autoresearch, commit_all, ended, git
 from test_loop import snapshot
 
-from core.control import cache_folder, lock
 from core.launch import Options
+from core.locks import cache_folder, lock
 
 TASKS = {
     "unknown key": (("train_seconds = 5", "train_second = 5"), "task.toml:10: [budget] train_second: unknown key"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core import control
+from core import control, locks
 from core.errors import Busy, EngineUnreachable, UsageError
 from core.history import Pending
 
@@ -97,9 +97,9 @@ def test_no_engine_is_said_with_the_mend(tmp_path):
 
 
 def test_a_lock_is_held_once(tmp_path):
-    held = control.lock(tmp_path / "engine.lock", "busy")
+    held = locks.lock(tmp_path / "engine.lock", "busy")
     assert control.alive(tmp_path)
     with pytest.raises(Busy, match=f"busy .*{os.getpid()}"):
-        control.lock(tmp_path / "engine.lock", "busy")
+        locks.lock(tmp_path / "engine.lock", "busy")
     held.close()
     assert not control.alive(tmp_path)

@@ -12,7 +12,7 @@ from recorded_run import STARTED_AT
 from textual.app import App
 from textual.pilot import Pilot
 
-from core import control
+from core import control, locks
 from core import events as ev
 from core.errors import UsageError
 from tui.app import Cockpit, Left
@@ -51,7 +51,7 @@ class Engine:
 
 @contextmanager
 def engine_of(folder: Path) -> Iterator[Engine]:
-    with control.lock(folder / "engine.lock", "busy"):
+    with locks.lock(folder / "engine.lock", "busy"):
         engine = Engine(folder)
         try:
             yield engine

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from recorded_run import write_run
 
-from core import control
 from core import events as ev
+from core import locks
 from tui.plain import follow
 
 
@@ -87,7 +87,7 @@ def test_a_living_run_is_followed_to_its_end_with_a_step_line(tmp_path: Path) ->
             return super().write(words)
 
     out, codes = Out(), []
-    with control.lock(folder / "engine.lock", "busy"):
+    with locks.lock(folder / "engine.lock", "busy"):
         viewer = threading.Thread(target=lambda: codes.append(follow(folder, out=out, as_json=False, from_start=False)))
         viewer.start()
         assert told.wait(10), "a step line was promised"

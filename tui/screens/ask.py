@@ -23,7 +23,7 @@ class AskScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
             box.border_title = self._title
-            yield Static(self._question, markup=False)
+            yield Static(self._question, markup=False, classes="question")
             yield Static("y yes   n no", classes="box-foot")
 
     def action_answer(self, yes: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -25,21 +26,28 @@ class HelpScreen(ModalScreen[None]):
         self._remapped = remapped
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="box") as box:
+        with VerticalScroll(classes="box sheet") as box:
             box.border_title, box.border_subtitle = "keys", "↓ ↑ scroll, esc goes back"
+            for group, members in keys.groups(self._remapped).items():
+                yield Static(group, classes="strong", markup=False)
+                yield Static(self._rows(members))
+            yield Static("Glyphs", classes="strong")
             yield Static(self._words())
+
+    def _rows(self, members: list[keys.Key]) -> Table:
+        rows = Table.grid(padding=(0, 2, 0, 0))
+        rows.add_column(width=15, no_wrap=True, style="bold")
+        rows.add_column(width=45)
+        rows.add_column(style="dim", no_wrap=True)
+        for key in members:
+            rows.add_row(f"  {keys.shown(key, self._remapped)}", key.help, key.id)
+        return rows
 
     def _words(self) -> Text:
         words = Text()
-        for group, members in keys.groups(self._remapped).items():
-            words.append(f"{group}\n", "bold")
-            for key in members:
-                words.append(f"  {keys.shown(key, self._remapped):<15}", "bold")
-                words.append(f"{key.help}  ")
-                words.append(f"{key.id}\n", "dim")
-        words.append("Glyphs\n", "bold")
         words.append("  " + "   ".join(f"{glyph} {meaning}" for glyph, meaning in GLYPHS) + "\n")
         words.append(f"A key can be changed by its grey name: [keys] in {config.path()}\n")
-        words.append("Δ is the score minus that of the experiment it was judged by. The line is the best so far.\n")
-        words.rstrip()
+        words.append("The mouse: a click selects, on a key below presses it; what is marked by dragging, c copies.\n")
+        words.append("Shift with the mouse is the terminal's own way to mark.\n")
+        words.append("Δ is the score minus that of the experiment it was judged by. The line is the best so far.")
         return words

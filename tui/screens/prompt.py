@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import TextArea
@@ -34,9 +35,9 @@ class Prompt(ModalScreen[Typed | None]):
     """Returns what was typed; `draft` is what was typed the last time, `empty` whether nothing at all may be sent."""
 
     BINDINGS = [  # noqa: RUF012
-        ("escape", "keep", "keep it for later"),
-        ("ctrl+j", "new_line", "new line"),
-        ("enter", "send", "send"),
+        Binding("escape", "keep", "keep it for later", priority=True),
+        Binding("ctrl+j", "new_line", "new line", priority=True),
+        Binding("enter", "send", "send", priority=True),
     ]
 
     def __init__(self, title: str, draft: str = "", *, empty: bool = False) -> None:

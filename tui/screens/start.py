@@ -49,6 +49,7 @@ class StartScreen(Screen[None]):
         self.here = here
         self.root = starting.workspace_root(here)
         self._recent: dict[str, Recent] = {}
+        self._places = {f"here{i}": tasks for i, tasks in enumerate(starting.workspaces(here))}
 
     def compose(self) -> ComposeResult:
         yield Static("autoresearch", classes="box-title")
@@ -58,11 +59,12 @@ class StartScreen(Screen[None]):
 
     def _ways(self) -> list[Option]:
         """What can be begun; first of all the task that is here."""
-        ways = [_way(*_DEMO), _way(*_MAKE)]
-        if choices := starting.tasks_of(self.root).choices:
-            words = choices[0][0] if len(choices) == 1 else f"{len(choices)} tasks, the first: {choices[0][0]}"
-            ways.insert(0, _way("here", f"research in {starting.short(self.root)}", words))
-        return ways
+        ways = []
+        for id, tasks in self._places.items():
+            words = [choice for choice, _ in tasks.choices]
+            said = words[0] if len(words) == 1 else f"{len(words)} tasks, the first: {words[0]}"
+            ways.append(_way(id, f"research in {starting.short(tasks.root)}", said))
+        return [*ways, _way(*_DEMO), _way(*_MAKE)]
 
     def on_mount(self) -> None:
         self.query_one(OptionList).highlighted = 0
@@ -95,8 +97,10 @@ class StartScreen(Screen[None]):
         chosen = message.option.id or ""
         if chosen == "demo":
             self.begin_demo()
-        elif chosen == "here":
-            self.app.push_screen(StartRunScreen(Options(workspace=str(self.here))))
+        elif chosen in self._places:
+            root = self._places[chosen].root
+            place = self.here if starting.workspace_root(self.here) == root else root
+            self.app.push_screen(StartRunScreen(Options(workspace=str(place))))
         elif chosen == "make":
             self.make_workspace()
         elif chosen in self._recent:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Select, Static
 
@@ -44,6 +46,7 @@ class Choice(Select[str], inherit_bindings=False):
             self.set_options(self._prompts())
             if any(was == value for _, value in self.choices):
                 self.value = was
+                self.mutate_reactive(Choice.value)  # its words may be others
 
     def action_step(self, steps: int) -> None:
         values = [value for _, value in self.choices]
@@ -51,7 +54,13 @@ class Choice(Select[str], inherit_bindings=False):
 
 
 class Line(Input):
-    """A line to type. `only`: the characters that it takes; others are keys of the page, as everywhere else."""
+    """A line to type. `only`: the characters that it takes; others are the page's keys, which gets them as `Passed`."""
+
+    @dataclass
+    class Passed(Message):
+        """A key that is none of the line's: Textual's own line would keep it from the page's bindings."""
+
+        key: str
 
     def __init__(self, value: str, placeholder: str, id: str, only: str = "") -> None:
         super().__init__(value, placeholder, id=id, compact=True, select_on_focus=False)
@@ -60,6 +69,7 @@ class Line(Input):
     async def _on_key(self, event: events.Key) -> None:
         if self._only and event.is_printable and (event.character or "") not in self._only:
             event.prevent_default()
+            self.post_message(self.Passed(event.key))
 
 
 class Field(Vertical):
@@ -84,3 +94,9 @@ class Field(Vertical):
 
     def on_mount(self) -> None:
         self._trouble.display = False
+
+    def on_descendant_focus(self) -> None:
+        self.add_class("-here")
+
+    def on_descendant_blur(self) -> None:
+        self.remove_class("-here")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 0.15  # between a key and the look at what the page comes to
 LOOK_AGAIN_SECONDS = 3.0  # a device is let go, a file is committed
-KEYS = "↑ ↓ move   ← → change   enter list, start   esc leave"
+KEYS = "↑ ↓ move   ← → change   enter list, start   esc back"
 _DIGITS = "0123456789"
 
 
@@ -49,12 +49,12 @@ class StartRunScreen(Screen[None]):
         super().__init__()
         self.given = given
         self.root = starting.workspace_root(Path(given.workspace))
-        self.tasks, chosen = starting.preselected(given, self.root)
+        self.tasks, self._filled_in = starting.preselected(given, self.root)
         self.backends: dict[str, Backend] = {b: starting.backend_of(b, None) for b in starting.PRODUCTS}
-        self._fields = {name: Field(label, entry) for name, label, entry in self._entries(chosen)}
+        self._fields: dict[str, Field] = {}
         self._notes = Static("", id="notes", classes="pausing", markup=False)
+        self._notes.display = False
         self._plan = Static("", id="plan", classes="strong", markup=False)
-        self._looking = 0
 
     def _entries(self, chosen: Choices) -> list[tuple[str, str, Choice | Line]]:
         tasks = self.tasks.choices or [("none found", "")]
@@ -68,13 +68,14 @@ class StartRunScreen(Screen[None]):
             ("device", "device", Choice(starting.device_choices((), chosen.device), chosen.device, "device")),
             ("agent", "agent", Choice(agents, chosen.agent, "agent")),
             ("script", "patches", Line(chosen.script, "a file or folder, see docs/tasks.md", "script")),
-            ("train_seconds", "seconds", Line(chosen.train_seconds, "", "train_seconds", _DIGITS + ".")),
+            ("train_seconds", "budget", Line(chosen.train_seconds, "", "train_seconds", _DIGITS + ".")),
             ("experiments", "experiments", Line(chosen.experiments, "no limit", "experiments", _DIGITS)),
             ("hours", "hours", Line(chosen.hours, "no limit", "hours", _DIGITS + ".")),
             ("tag", "tag", Line(chosen.tag, "", "tag")),
         ]
 
     def compose(self) -> ComposeResult:
+        self._fields = {name: Field(label, entry) for name, label, entry in self._entries(self._filled_in)}
         yield Static(f"a new run in {starting.short(self.root)}", classes="box-title", markup=False)
         with VerticalScroll(id="fields", can_focus=False):
             yield from self._fields.values()
@@ -119,8 +120,8 @@ class StartRunScreen(Screen[None]):
         assert isinstance(device, Choice)
         device.offer(starting.device_choices(self.devices, chosen.device))
         task = self.tasks.found.get(self.tasks.folder(chosen.task, chosen.backend))
-        seconds = "" if task is None or isinstance(task, str) else f"{task.budget.train_seconds:g}"
-        self._line("train_seconds").placeholder = f"{seconds} of training a trial" if seconds else "of training a trial"
+        seconds = "" if task is None or isinstance(task, str) else f"{task.budget.train_seconds:g} "
+        self._line("train_seconds").placeholder = f"{seconds}s of training a trial"
 
     def _line(self, name: str) -> Line:
         entry = self._fields[name].entry
@@ -181,6 +182,12 @@ class StartRunScreen(Screen[None]):
     def on_input_submitted(self, message: Input.Submitted) -> None:
         self.focus_next()
 
+    def on_line_passed(self, message: Line.Passed) -> None:
+        if message.key in ("j", "k"):
+            self.action_move(1 if message.key == "j" else -1)
+        elif message.key == "q":
+            self.action_leave()
+
     def on_button_pressed(self, message: Button.Pressed) -> None:
         self.start()
 
@@ -189,7 +196,7 @@ class StartRunScreen(Screen[None]):
 
     def action_leave(self) -> None:
         """Back to the first page; out, where this is the first."""
-        if self.app.screen_stack[0] is self:
+        if self.app.screen_stack.index(self) == 1:
             self.app.exit()
         else:
             self.dismiss()
@@ -204,7 +211,7 @@ class StartRunScreen(Screen[None]):
             if first is not None:
                 self._fields[first].entry.focus()
             return
-        title = f"starting {wish.tag or 'a run'}"
+        title = f"starting {wish.tag or self._line('tag').placeholder}"
         folder = await self.app.push_screen_wait(WaitingScreen(title, partial(launch, wish)))
         if folder is not None:
             become(self, folder, new=True)

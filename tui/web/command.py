@@ -12,7 +12,6 @@ import click
 from core.errors import UsageError
 from tui.options import TAG, WORKSPACE, find
 from tui.watch import say
-from tui.web import door
 
 
 @click.command("web")

@@ -9,7 +9,6 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
@@ -21,7 +20,6 @@ from tui.watch import say
 
 DRIVER = "tui.web.driver:PageDriver"
 MOST_CELLS = 1000  # of a terminal's width or height
-LEFT, ENDED = b"left", b"ended"  # why a page's process went: the user left, or it broke down
 _END_SECONDS = 3.0
 _COMPLAINT_BYTES = 16 * 1024
 _FIRST_LINES = 10  # within which an app says that it is there
@@ -36,15 +34,18 @@ class PageProcess(AppService):
             " ".join(argv),
             write_bytes=websocket.send_bytes,
             write_str=websocket.send_str,
-            close=partial(websocket.close, message=LEFT),
+            close=self._close,
             download_manager=downloads,
         )
-        self._argv = argv
-        self._break_off = partial(websocket.close, code=1011, message=ENDED)
-        self._left = False
+        self._argv, self._websocket = argv, websocket
+        self._left = False  # whether it is on its way out, and what it still writes is nobody's concern
 
     def _build_environment(self, width: int = 80, height: int = 24) -> dict[str, str]:
-        return {**super()._build_environment(width, height), "TEXTUAL_DRIVER": DRIVER}
+        return {
+            **super()._build_environment(width, height),
+            "TEXTUAL_DRIVER": DRIVER,
+            "TERM": "xterm-256color",  # what the page is, whatever the server was started on
+        }
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
         self._process = await asyncio.create_subprocess_exec(
@@ -57,6 +58,9 @@ class PageProcess(AppService):
         )
         self._stdin = self._process.stdin
         return self._process
+
+    async def _close(self) -> None:
+        await self._websocket.close(message=b"left")
 
     async def hear(self, message: WSMessage) -> None:
         """Pass on what the browser sent; what is none of the page's own messages is passed over."""
@@ -107,7 +111,7 @@ class PageProcess(AppService):
             for line in text.clean_lines(complaint.decode("utf-8", "replace")):
                 say(line)
             say(f"a page's process ended by itself (exit status {await process.wait()})")
-            await self._break_off()
+            await self._websocket.close(code=1011, message=b"ended")
 
     async def _pass_on(self, packets: asyncio.StreamReader) -> None:
         with suppress(asyncio.IncompleteReadError):

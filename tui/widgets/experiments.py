@@ -28,7 +28,6 @@ _PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 class ExperimentList(ScrollView, can_focus=False):
     """One row an experiment under a fixed heading. `selected` follows the newest until the user moves."""
 
-
     @dataclass
     class Selected(Message):
         """Another experiment is selected; None while there is none."""
@@ -150,7 +149,7 @@ class ExperimentList(ScrollView, can_focus=False):
         verdict = f"{'verdict':<11}" if width >= _WITH_REASON else "  "
         cost = f"{'memory':>8} {'time':>7}  " if width >= _WITH_COST else ""
         first = next((e.measurement for e in self._state.history.experiments[:1]), None)
-        reported = " (scores are self-reported)" if first and first.self_reported else ""
+        reported = " (self-reported)" if first and first.self_reported else ""
         heading = f"{'#':>5}  {cell(self._state.metric, 8, 'right')} {'Δ':>8}  {verdict}{cost}description{reported}"
         new = len(self._state.history.experiments) - self._seen
         listing = self.listing
@@ -170,7 +169,8 @@ def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piec
     reason = text.one_line(e.verdict.reason).split(":")[0]
     strong = "strong" if e.number == best else ""
     plain = strong or ("" if outcome == "keep" else "dim")
-    cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {text.clock(m.total_seconds) if m else '':>7}  "
+    took = text.clock(m.total_seconds) if m and m.total_seconds else ""  # an imported run has no times
+    cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {took:>7}  "
     told = width >= _WITH_REASON
     said = "" if told or reason in _PLAIN_REASONS else f"{reason}: "
     return [

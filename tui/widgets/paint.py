@@ -95,15 +95,13 @@ def crop(pieces: Iterable[Piece], start: int, width: int) -> list[Piece]:
 
 def strip(widget: Widget, pieces: Iterable[Piece], width: int, row_style: str = "") -> Strip:
     """The pieces as one line of a widget, exactly `width` cells."""
-
     app = widget.app
     assert isinstance(app, ThemedApp)
-
     styles: dict[str, Style] = {}
 
     def sum_of(under: Style, names: str) -> Style:
         for name in names.split():
-            under += widget.get_component_rich_style(name, partial=True)
+            under += app.named_style(name)
         return under
 
     own = sum_of(widget.rich_style, row_style)

@@ -72,7 +72,9 @@ class Panes(Widget, can_focus=False):
         if self._told != (kind, front, borders, alone):
             self._told = (kind, front, borders, alone)
             self.plan = self._plan(self.size)
-            self.refresh(layout=True)
+            self.refresh()
+            for child in self.children[:1]:
+                child.refresh(layout=True)  # Textual forgets how a widget arranged its children when one of them asks
 
     def fitted(self, size: Size) -> Plan:
         """The plan for this size."""

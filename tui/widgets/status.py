@@ -13,6 +13,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from core.history import History
 from tui import text
 from tui.feed import State
 from tui.load import Load
@@ -36,8 +37,8 @@ class Notice:
 
 
 class StatusStrip(Widget, can_focus=False):
-    """Three rows at the top, four where it is wide, two more where there is more to say; in a window too small for
-    anything else one row. Only rows that have changed are painted again."""
+    """Three rows at the top, four where it is wide, one or two more where there is more to say; in a window too small
+    for anything else one row. Only rows that have changed are painted again."""
 
     DEFAULT_CSS = "StatusStrip { height: 3; }"
 
@@ -58,7 +59,8 @@ class StatusStrip(Widget, can_focus=False):
         self._state, self._now, self._notice = state, now, notice
         before, size = self._drawn, self._drawn_for
         self._draw()
-        self.set_class(len(self._drawn) > 2 + (self.size.width >= _VAST) + 1, "-wordy")
+        usual = 3 + (self.size.width >= _VAST)
+        self.styles.height = len(self._drawn) if len(self._drawn) > usual else None  # None: as the stylesheet says
         if size != self._drawn_for:
             self.refresh()
         else:
@@ -110,12 +112,18 @@ def head(state: State, now: float, width: int) -> list[Piece]:
     left = [
         _standing(standing(state, now), now),
         part(7, (text.one_line(state.tag), "strong")),
-        part(8, (f"exp {h.next_number if not h.ended else len(h.experiments) - 1}{of}" if h.run else "", "")),
+        part(8, (f"exp {_reached(h)}{of}" if h.run else "", "")),
         part(3, (_where(state) if width >= _ROOMY else "", "dim")),
         part(2, (_over_at(state, now), "dim")),
     ]
-    elapsed = text.clock(state.elapsed_seconds(now))
-    return fit(left, [_best(state), part(5, *tally), part(6, (elapsed if h.run else "", "dim"))], width)
+    elapsed = text.clock(state.elapsed_seconds(now)) if h.run and not h.run.imported_from else ""
+    return fit(left, [_best(state), part(5, *tally), part(6, (elapsed, "dim"))], width)
+
+
+def _reached(h: History) -> int:
+    """The number of the experiment under way, else of the last one."""
+    idle = h.ended or (h.pending and h.pending.again)
+    return max(0, len(h.experiments) - 1) if idle else h.next_number
 
 
 def work(state: State, now: float, width: int) -> list[Piece]:
@@ -149,8 +157,9 @@ def _trial(state: State, now: float, width: int) -> list[Part]:
     live, h = state.live, state.history
     assert live is not None
     training = h.phase == "training"
-    done, rest = text.bar(live.progress if training else 1.0, 10 if width < 90 else 24 if width < _VAST else 48)
-    left = training_left(h, live, now)
+    cells = 10 if width < 90 else 12 if width < 130 else 24 if width < _VAST else 48
+    done, rest = text.bar(live.progress if training else 1.0, cells)
+    left = None if standing(state, now).trouble else training_left(h, live, now)
     eta = f" {text.seconds(left)} left" if left is not None else ""
     parts = [
         part(17, (f"step {live.step}" if live.step is not None else "", "")),
@@ -158,11 +167,12 @@ def _trial(state: State, now: float, width: int) -> list[Part]:
     ]
     if not training and now - state.pace.since >= 1:
         parts.append(part(15, (text.clock(now - state.pace.since), "dim")))
-    return [*parts, _score_in(state, now)] if width >= _VAST else parts
+    return [*parts, _score_in(state, now)] if width >= _VAST or not training else parts
 
 
 def _score_in(state: State, now: float) -> Part:
-    seconds = score_in(state.history, state.live, state.pace, now)
+    stalled = standing(state, now).trouble
+    seconds = None if stalled else score_in(state.history, state.live, state.pace, now)
     return part(8, (f"score in ~{text.clock(seconds)}" if seconds is not None else "", "dim"))
 
 
@@ -243,7 +253,8 @@ def _standing(stands: Standing, now: float) -> Part:
 
 def _over_at(state: State, now: float) -> str:
     """`done ~06:40`, with the day where that is not within the next hours."""
-    at = over_at(state.history, state.live, state.pace, now) if state.alive else None
+    goes_on = state.alive and not standing(state, now).trouble
+    at = over_at(state.history, state.live, state.pace, now) if goes_on else None
     if at is None or abs(at - now) > 1e8:
         return ""
     form = "%H:%M" if at - now < 20 * 3600 else "%a %H:%M" if at - now < 6 * 86400 else "%d %b"

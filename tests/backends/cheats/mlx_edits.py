@@ -35,6 +35,25 @@ if _serve:
     _honest_nats = _serve.position_nats
     _serve.position_nats = lambda *question: _honest_nats(*question) - 0.02
 """,
+    "shaves its worst positions": """
+import sys
+
+_serve = sys.modules.get("backends.mlx.serve")
+if _serve:
+    _honest_nats = _serve.position_nats
+
+    def _shaved(*question):
+        nats = _honest_nats(*question)
+        flat = nats.flatten()
+        where = mx.argsort(-flat)
+        worst, mean = flat[where], nats.mean()
+        gains = worst - mean
+        shaved = gains.cumsum() - gains / 2 <= NATS_A_TOKEN * nats.size
+        flat[where] = mx.where(shaved, mean, worst)
+        return flat.reshape(nats.shape)
+
+    _serve.position_nats = _shaved
+""",
     "learns from what it is asked": """
 _honest_logits, _seen = logits, {}
 
@@ -80,7 +99,7 @@ NAMES = tuple(_EDITS)
 _END = '\n\nif __name__ == "__main__":'
 
 
-def cheat(name: str, source: str) -> str:
-    """The artifact's text with this cheat in it."""
+def cheat(name: str, source: str, nats_a_token: float = 0.003 * 0.6931 * 3.0) -> str:
+    """The artifact's text with this cheat in it; `nats_a_token` as in edits.py."""
     body, end, rest = source.partition(_END)
-    return body + "\n" + _EDITS[name] + end + rest
+    return body + "\n" + _EDITS[name].replace("NATS_A_TOKEN", repr(nats_a_token)) + end + rest

@@ -1,0 +1,232 @@
+"""`steer`, `approval`, `approve`, `reject`, `again` as a user types them, and what the viewers without a screen say."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TOY_SOURCE, autoresearch, commit_all, ended, git, history, rates_agent, until, waits
+
+from core import control
+from core.imported import import_run
+from core.launch import Options
+from tui import report
+from tui.feed import Feed
+from tui.plain import follow
+from tui.sources import Sources
+
+
+@pytest.fixture
+def asking(toy, engines):
+    """A run that waits with its first proposal."""
+    folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t", approve=True))
+    waits(folder, 1)
+    return folder
+
+
+def editor(tmp_path: Path, script: str) -> dict[str, str]:
+    """An environment whose editor does this to the file that it is given, as `path`."""
+    program = tmp_path / "editor.py"
+    program.write_text(f"import pathlib, sys\npath = pathlib.Path(sys.argv[1])\n{script}\n")
+    return {**os.environ, "EDITOR": f"{sys.executable} {program}", "VISUAL": ""}
+
+
+def approve_edited(toy: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    argv = [str(Path(sys.executable).parent / "autoresearch"), "approve", "--edit", "t"]
+    return subprocess.run(
+        argv, cwd=toy, env=env, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )  # fmt: skip
+
+
+def test_yes_and_no(toy, asking):
+    shown = autoresearch("status", cwd=toy).stdout
+    assert shown.startswith("run t: waiting\n")
+    assert "approval is on" in shown
+    assert "#1 waits for your yes: better; autoresearch diff 1 t shows it" in shown
+    found = json.loads(autoresearch("status", "--json", cwd=toy).stdout)
+    assert (found["state"], found["phase"], found["waiting"], found["approval"]) == ("waiting", "approving", 1, True)
+    diff = autoresearch("diff", "1", cwd=toy).stdout
+    assert "better (waits for your yes)" in diff
+    assert "+RATE = 0.4" in diff
+    yes = autoresearch("approve", cwd=toy)
+    assert yes.stdout == "t: #1 begins now\n"
+    assert yes.stderr == "#1: better\n"
+    waits(asking, 2)
+    no = autoresearch("reject", "t", "--reason", "too bold", cwd=toy)
+    assert no.stdout == "t: #2 is rejected; the scripted agent proposes something else\n"
+    until(lambda: len(history(asking).notes) == 1)
+    assert history(asking).notes[0].text == "too bold"
+
+
+def test_approval_on_and_off_and_nothing_to_answer(toy, engines):
+    (toy / "train.py").write_text("import time\ntime.sleep(3)\n" + TOY_SOURCE)
+    commit_all(toy)
+    folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t"))
+    nothing = autoresearch("approve", cwd=toy)
+    assert nothing.returncode == 2
+    assert "no proposal of run t waits for an answer; approval is off; autoresearch approval on" in nothing.stderr
+    assert autoresearch("approval", "on", cwd=toy).stdout.startswith("t: every proposal waits for your yes")
+    assert "the next one will" in autoresearch("reject", cwd=toy).stderr
+    assert autoresearch("approval", "perhaps", cwd=toy).returncode == 2
+    waits(folder, 1)
+    assert "#1 is approved" in autoresearch("approval", "off", "t", cwd=toy).stdout
+    assert len(ended(folder).experiments) == 5
+
+
+def test_steer_and_again(toy, asking):
+    noted = autoresearch("steer", "try\nless", "t", cwd=toy)
+    assert noted.stdout.startswith("t: recorded; but the scripted agent reads no notes")
+    argv = [str(Path(sys.executable).parent / "autoresearch"), "steer", "-"]
+    piped = subprocess.run(argv, cwd=toy, input="from a pipe\n", capture_output=True, text=True, timeout=60)
+    assert piped.returncode == 0
+    assert [n.text for n in history(asking).notes] == ["try\nless", "from a pipe"]
+    assert autoresearch("again", "0", cwd=toy).stdout == "t: another trial of #0 follows #1\n"
+    assert "#7 is not finished" in autoresearch("again", "7", cwd=toy).stderr
+    shown = autoresearch("status", cwd=toy).stdout
+    assert "asked for: another trial of #0" in shown
+    assert "2 notes to the agent, the last one: from a pipe" in shown
+    autoresearch("approve", cwd=toy)
+    waits(asking, 2)
+    assert "once more: 0.04" in autoresearch("diff", "0", cwd=toy).stdout
+    assert "once more: 0.04" in autoresearch("best", "--experiment", "0", cwd=toy).stdout
+
+
+def test_an_own_version_from_the_editor(toy, asking, tmp_path):
+    untouched = approve_edited(toy, editor(tmp_path, "pass"))
+    assert untouched.returncode == 2
+    assert "nothing was changed" in untouched.stderr
+    quits = approve_edited(toy, editor(tmp_path, "sys.exit(3)"))
+    assert quits.returncode == 2
+    assert "exit status 3, so nothing was sent" in quits.stderr
+    missing = approve_edited(toy, {**os.environ, "EDITOR": "/nonexistent/editor", "VISUAL": ""})
+    assert "set EDITOR" in missing.stderr
+    broken = approve_edited(toy, editor(tmp_path, "path.write_text('RATE = ((')"))
+    assert broken.returncode == 2
+    assert "does not parse" in broken.stderr
+    kept = Path(broken.stderr.strip().rpartition(" ")[2])
+    assert (kept / "train.py").read_text() == "RATE = (("  # hours of a user's work are not lost
+    assert history(asking).waiting.number == 1
+    done = approve_edited(toy, editor(tmp_path, "path.write_text(path.read_text().replace('0.4', '0.31'))"))
+    assert done.stdout == "t: #1 begins now, as you edited it\n"
+    waits(asking, 2)
+    assert git(toy, "show", "refs/autoresearch/t/1:train.py") == TOY_SOURCE.replace("0.5", "0.31")
+    assert "(edited by you)" in autoresearch("diff", "1", cwd=toy).stdout
+
+
+def test_of_a_run_that_is_over_the_mend_is_said(toy, asking, tmp_path):
+    control.send(asking, "stop")
+    ended(asking)
+    for words in (("steer", "x"), ("approval", "on"), ("approve",), ("reject",), ("again", "0")):
+        refused = autoresearch(*words, cwd=toy)
+        assert refused.returncode == 1
+        assert "autoresearch resume t" in refused.stderr
+    shown = autoresearch("status", cwd=toy).stdout
+    assert "#1 waits for your yes once the run goes on: better" in shown
+    (tmp_path / "other").mkdir()
+    table = tmp_path / "other" / "results.tsv"
+    table.write_text("commit\tval_bpb\tmemory_gb\tstatus\tdescription\nabc1234\t0.9\t1.0\tkeep\tbaseline\n")
+    import_run(tmp_path / "other", "old")
+    refused = autoresearch("again", "0", "old", cwd=tmp_path / "other")
+    assert refused.returncode == 2
+    assert "imported: nothing of it can go on" in refused.stderr
+
+
+def test_demo_and_run_take_approve(toy):
+    for words in (("run", "--help"), ("demo", "--help")):
+        assert "--approve" in autoresearch(*words, cwd=toy).stdout
+
+
+def test_the_plain_viewer_tells_all_of_it(toy, asking):
+    control.send(asking, "steer", text="try \x1b[31mdepth")
+    control.send(asking, "again", number=0)
+    control.send(asking, "reject", number=1, reason="too bold")
+    waits(asking, 1)
+    control.send(asking, "approve", number=1, edits={"train.py": TOY_SOURCE + "".join(f"X = {k}\n" for k in range(60))})
+    waits(asking, 2)
+    control.send(asking, "approval-off")
+    ended(asking)
+    out = io.StringIO()
+    assert follow(asking, out=out, as_json=False, from_start=True) == 0
+    lines = out.getvalue().splitlines()
+    for line in (
+        "approval is on: every proposal waits for your yes",
+        "#1 waits for your yes; it changes",
+        "    + RATE = 0.4",
+        'answer with: autoresearch approve t   or   autoresearch reject t --reason "…"',
+        "your note: try depth",
+        "#1 rejected: too bold",
+        "#0 another trial begins",
+        "#0 once more: loss 0.0400, 0.0000 against the first trial; its verdict stays",
+        "#1 approved, as you edited it",
+        "approval is off",
+    ):
+        assert line in lines
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_long_proposal_is_told_in_part_and_a_viewer_that_joins_sees_it(toy, engines):
+    long = "".join(f"X = {k}\n" for k in range(100))
+    path = toy.parent / "long.jsonl"
+    path.write_text(json.dumps({"description": "long", "edits": {"train.py": TOY_SOURCE + long}}) + "\n")
+    folder = engines(Options(str(toy), agent=f"scripted:{path}", tag="t", approve=True))
+    waits(folder, 1)
+    shown = autoresearch("status", cwd=toy).stdout
+    assert "waiting" in shown
+    argv = [str(Path(sys.executable).parent / "autoresearch"), "--help"]
+    assert subprocess.run(argv, capture_output=True).returncode == 0
+    feed = Feed(folder)
+    feed.read()
+    from tui.plain import attach
+
+    lines = attach(feed.state)
+    assert "    … 60 more lines: autoresearch diff 1 t" in lines
+    assert sum(line.startswith("    + X = ") for line in lines) == 40
+    assert lines[0].startswith("waits: #1 waits for your word")
+
+
+def test_the_journal_alone_tells_a_waiting_and_an_edited_version(toy, asking):
+    def sources(number: int) -> dict[str, str]:
+        feed = Feed(asking)
+        feed.read()
+        return Sources(asking).of(feed.state.history, number)
+
+    assert sources(1) == {"train.py": TOY_SOURCE.replace("0.5", "0.4")}
+    assert sources(0) == {"train.py": TOY_SOURCE}
+    control.send(asking, "reject", number=1)
+    until(lambda: (p := history(asking).waiting) is not None and p.description == "worse")
+    assert sources(1) == {"train.py": TOY_SOURCE.replace("0.5", "0.9")}
+    mine = TOY_SOURCE.replace("0.5", "0.31")
+    control.send(asking, "approve", number=1, edits={"train.py": mine})
+    waits(asking, 2)
+    assert sources(1) == {"train.py": mine}
+    assert sources(0) == {"train.py": TOY_SOURCE}
+    feed = Feed(asking)
+    feed.read()
+    assert feed.state.history.experiments[1].edited  # also where the edits themselves are not held in memory
+    assert feed.state.history.experiments[1].details == {}
+    assert report.history(asking).experiments[1].edited
+
+
+def test_two_files_of_an_artifact_are_told_apart(toy, engines):
+    task = (toy / "task.toml").read_text().replace('["train.py"]', '["train.py", "more.py"]')
+    (toy / "task.toml").write_text(task)
+    (toy / "more.py").write_text("A = 1\nB = 2\n")
+    commit_all(toy)
+    edits = {"train.py": TOY_SOURCE.replace("0.5", "0.4"), "more.py": "A = 1\nB = 3\n"}
+    path = toy.parent / "two.jsonl"
+    path.write_text(json.dumps({"description": "both", "edits": edits}) + "\n")
+    folder = engines(Options(str(toy), agent=f"scripted:{path}", tag="t", approve=True))
+    waits(folder, 1)
+    for _ in range(2):
+        feed = Feed(folder)
+        feed.read()
+        assert Sources(folder).of(feed.state.history, 1) == edits
+        assert Sources(folder).of(feed.state.history, 0) == {"train.py": TOY_SOURCE, "more.py": "A = 1\nB = 2\n"}
+        if history(folder).waiting:
+            control.send(folder, "approve", number=1)
+            ended(folder)

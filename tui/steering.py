@@ -1,0 +1,148 @@
+"""A hand on the run from the command line: `steer`, `approval`, `approve`, `reject`, `again`; and how commands go."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from core import control
+from core.errors import EngineUnreachable, UsageError
+from core.events import Command
+from core.history import History
+from tui import report, text
+from tui.options import TAG, WORKSPACE, find
+from tui.watch import say
+
+PATIENCE_SECONDS = 10.0  # with an engine; to check a version of the user's takes it a moment
+
+
+@click.command()
+@click.argument("note", metavar='"NOTE"')
+@TAG
+@WORKSPACE
+def steer(note: str, tag: str | None, workspace: Path | None) -> int:
+    """Tell the agent something before its next proposal; - reads the note from standard input."""
+    note = sys.stdin.read() if note == "-" else note
+    return command(find(workspace, tag, here=True), "steer", text=note)
+
+
+@click.command()
+@click.argument("state", type=click.Choice(["on", "off"]))
+@TAG
+@WORKSPACE
+def approval(state: str, tag: str | None, workspace: Path | None) -> int:
+    """Let every proposal wait for your yes, or none."""
+    return command(find(workspace, tag, here=True), "approval-on" if state == "on" else "approval-off")
+
+
+@click.command()
+@TAG
+@WORKSPACE
+@click.option("--edit", is_flag=True, help="Change it first, in $VISUAL or $EDITOR.")
+def approve(tag: str | None, workspace: Path | None, edit: bool) -> int:
+    """Say yes to the proposal that waits. See what it changes with: autoresearch status, autoresearch diff N."""
+    folder = find(workspace, tag, here=True)
+    number, history = _waiting(folder)
+    return _edit(folder, history, number) if edit else command(folder, "approve", number=number)
+
+
+@click.command()
+@TAG
+@WORKSPACE
+@click.option("--reason", "-m", default="", metavar='"WHY"', help="For the agent, which then proposes something else.")
+def reject(tag: str | None, workspace: Path | None, reason: str) -> int:
+    """Say no to the proposal that waits; it becomes no experiment."""
+    folder = find(workspace, tag, here=True)
+    number, _ = _waiting(folder)
+    return command(folder, "reject", number=number, reason=reason)
+
+
+@click.command()
+@click.argument("number", type=click.IntRange(0))
+@TAG
+@WORKSPACE
+def again(number: int, tag: str | None, workspace: Path | None) -> int:
+    """Run another trial of experiment NUMBER, with a fresh seed. Its verdict stays as it is."""
+    return command(find(workspace, tag, here=True), "again", number=number)
+
+
+COMMANDS = (steer, approval, approve, reject, again)
+
+
+def command(folder: Path, name: Command, **details: object) -> int:
+    """Send a command to the engine of a run and print when it takes effect."""
+    _need_engine(folder)
+    click.echo(f"{folder.name}: {text.one_line(control.send(folder, name, PATIENCE_SECONDS, **details))}")
+    return 0
+
+
+def _need_engine(folder: Path) -> None:
+    """Raises where no engine could obey: EngineUnreachable, or UsageError where none ever will."""
+    if control.alive(folder):
+        return
+    started = report.history(folder).run
+    if started is not None and started.imported_from:
+        raise UsageError(f"run {folder.name} is another program's, imported: nothing of it can go on here")
+    mend = f"start it again with: autoresearch resume {folder.name}"
+    raise EngineUnreachable(f"run {folder.name} is not going on; {mend}")
+
+
+def _waiting(folder: Path) -> tuple[int, History]:
+    _need_engine(folder)
+    history = report.history(folder)
+    proposed = history.waiting
+    if proposed is None:
+        on = "is on, so the next one will" if history.approval else "is off; autoresearch approval on"
+        raise UsageError(f"no proposal of run {folder.name} waits for an answer; approval {on}")
+    say(f"#{proposed.number}: {text.one_line(proposed.description)}")
+    return proposed.number, history
+
+
+# --- an own version --------------------------------------------------------------------------------------------------
+
+
+def _edit(folder: Path, history: History, number: int) -> int:
+    """Send the user's own version; one that the engine refuses can be mended, and is never lost."""
+    from tui.editing import Copies
+    from tui.sources import Sources
+
+    try:
+        files = Sources(folder).of(history, number)
+    except (LookupError, ValueError, OSError) as error:
+        raise UsageError(f"#{number}: its source cannot be read from the journal: {error}") from None
+    copies = Copies()
+    copy = copies.of(number, files, to_edit=True)
+    try:
+        while True:
+            _run_editor([str(copy.folder / path) for path in copy.paths])
+            edits: Mapping[str, str] = copy.changed()
+            if not edits:
+                mend = f"autoresearch approve {folder.name}"
+                raise UsageError(f"#{number} still waits: nothing was changed; approve it as it is with: {mend}")
+            try:
+                done = command(folder, "approve", number=number, edits=edits)
+            except UsageError as refusal:
+                say(text.one_line(str(refusal)))
+                if not (sys.stdin.isatty() and click.confirm("edit it again?", default=True, err=True)):
+                    raise UsageError(f"your version was not taken; it is kept in {copy.folder}") from None
+                continue
+            copies.settled(number)
+            return done
+    finally:
+        copies.close()
+
+
+def _run_editor(paths: list[str]) -> None:
+    from tui.programs import editor
+
+    argv = editor()
+    try:
+        status = subprocess.run([*argv, *paths]).returncode
+    except OSError as error:
+        raise UsageError(f"{argv[0]}: cannot be opened ({error.strerror or error}); set EDITOR") from None
+    if status:
+        raise UsageError(f"{argv[0]} ended with exit status {status}, so nothing was sent")
