@@ -42,8 +42,9 @@ def engine(folder: Path, environment: Mapping[str, str], rows: float, every: flo
 
     Yields its process id."""
     argv = [PYTHON, str(BENCH / "cockpit_engine.py"), str(folder), "--rows", str(rows), "--every", str(every)]
+    paths = os.pathsep.join(filter(None, (str(RECORDED), environment.get("PYTHONPATH"))))
     process = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**environment, "PYTHONPATH": str(RECORDED)}
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**environment, "PYTHONPATH": paths}
     )
     assert process.stdin and process.stdout
     try:

@@ -37,8 +37,8 @@ def soak(scratch: Path, minutes: float) -> None:
         started, told = time.monotonic(), 0
         while (at := time.monotonic() - started) < WARM_SECONDS + 60 * minutes:
             t.idle(draw.uniform(0.5, 1.5) * KEYS_SECONDS)
-            keys = [PRESSED[i] for i in range(len(PRESSED))][(start_at := draw.randrange(len(PRESSED))) : start_at + 6]
-            for key in [*keys, "\x1b"]:
+            first = draw.randrange(len(PRESSED))
+            for key in f"{PRESSED[first : first + 6]}\x1b":
                 t.press(key)
                 t.idle(0.1)
             if at >= WARM_SECONDS:

@@ -112,6 +112,7 @@ def launch(
                     if "progress" in report:
                         progress(report["progress"])
                     elif "error" in report:
+                        engine.wait()
                         raise _error(report["error"], report["exit_code"])
                     else:
                         threading.Thread(target=engine.wait, daemon=True).start()  # it goes on without us

@@ -53,7 +53,7 @@ class Approval:
         if (
             on
             and number is not None
-            and not await cockpit.ask("approval", f"Off for good? #{number} then begins, too.")
+            and not await cockpit.ask("approval", f"Turn it off? #{number} then begins.")
         ):
             return
         await cockpit.obey("approval-off" if on else "approval-on")

@@ -162,10 +162,8 @@ def draw(points: Sequence[Point], width: int, height: int, view: View, quantity:
         for value in p.again:
             if low <= value <= high:
                 cells[_row(value, low, high, height, log)][x] = (text.GLYPHS["discard"], "track")
-    crowded = len(points) > width  # then what was discarded would hide the line
-    ranks: dict[tuple[int, int], int] = {
-        (x, y): 2 for y in range(height) for x in range(width) if crowded and bits[y][x]
-    }
+    lines = {(x, y): 2 for y, row in enumerate(bits) for x, dots in enumerate(row) if dots}
+    ranks = lines if len(points) > width else {}  # in a crowd what was discarded would hide the line
     spots: list[tuple[int | None, str]] = []
     for x, p in zip(at, points, strict=False):
         if p.value is None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
+from textual.keys import format_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,11 @@ def _binding(key: Key) -> Binding:
 def shown(key: Key, remapped: Mapping[str, str]) -> str:
     """As the user writes it, who may have given it other keys."""
     return " ".join(remapped[key.id].replace(",", " ").split()) if key.id in remapped else key.shown
+
+
+def own(key: Key, remapped: Mapping[str, str]) -> str:
+    """The one key that does this, as a person writes it."""
+    return format_key(remapped.get(key.id, key.keys).split(",")[0].strip()).replace("⏎", "enter")
 
 
 def taken_twice(remapped: Mapping[str, str]) -> str:

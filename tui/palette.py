@@ -10,7 +10,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tui.app import Cockpit
 from tui.config import path
-from tui.keys import KEYS, shown
+from tui.keys import KEYS, own
 from tui.themes import THEMES
 
 
@@ -33,13 +33,13 @@ class Offers(Provider):
         for key in KEYS:
             if key.id != "palette" and app.may(key):
                 act = partial(app.run_action, key.action, self.screen)
-                yield key.help, f"{shown(key, app.config.keys)} {key.id}".strip(), act
+                yield key.help, own(key, app.config.keys), act
         for name in THEMES:
-            yield f"the colours of the theme {name}", "theme", partial(_dress, app, name)
+            yield f"theme: the colours of {name}", "", partial(_dress, app, name)
 
 
 def _row(words: str, key: str) -> Text:
-    return Text.assemble(words, "  ", (key, "dim"))
+    return Text.assemble((f"{key:<9}", "bold"), words)
 
 
 def _dress(app: Cockpit, name: str) -> None:

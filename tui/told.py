@@ -83,12 +83,13 @@ def notes(history: History, entry: Experiment | Pending | None, width: int) -> l
             (f"#{entry.number} {row}" if not i else row, style) for i, (row, style) in enumerate(_titled(entry, width))
         ]
         rows += _hypothesis(entry, width)
+        rows += _run(history.run, width) if entry.number == 0 else []
         rows += _facts(entry, width)
-        rows += _repeats(history, entry)
+        rows += _repeats(history, entry, width)
         rows += _crash(entry, width)
         rows += _told(history, entry.number, width)
         rows += _refused(history, entry, width)
-    if entry is None or entry.number == 0:
+    else:
         rows += _run(history.run, width)
     while rows and not rows[-1][0]:
         rows.pop()
@@ -136,7 +137,7 @@ def _findings(m: Measurement) -> list[tuple[str, str]]:
     return [(name, f"{value:.6g}") for name, value in numbers if math.isfinite(value)][:_MOST_FINDINGS]
 
 
-def _repeats(history: History, entry: Experiment | Pending) -> list[Words]:
+def _repeats(history: History, entry: Experiment | Pending, width: int) -> list[Words]:
     if not isinstance(entry, Experiment):
         return []
     pending = history.pending
@@ -145,17 +146,17 @@ def _repeats(history: History, entry: Experiment | Pending) -> list[Words]:
         trials = [(entry.trial, entry.measurement, entry.verdict.reason)]
         trials += [(r.trial, r.measurement, r.reason) for r in entry.repeats]
         for trial, m, reason in trials:
-            judged = "  the one that was judged" if trial == entry.trial else ""
+            judged = ", which was judged" if trial == entry.trial else ""
             rows.append((f"trial {trial}  {text.score(m.value, 6) if m else text.one_line(reason)}{judged}", ""))
         values = [m.value for _, m, _ in trials if m and math.isfinite(m.value)]
         if len(values) > 1:
             mean, spread = sum(values) / len(values), max(values) - min(values)
-            rows.append((f"mean {text.score(mean, 6)}, from least to greatest {text.score(spread, 6)}", "strong"))
+            rows.append((f"mean {text.score(mean, 6)}, spread {text.score(spread, 6)}", "strong"))
     if pending and pending.again and pending.number == entry.number:
         rows.append(("another trial is under way", "live"))
     elif waiting := history.asked_again.count(entry.number):
         rows.append((f"{waiting} more asked for: after the experiment under way", "live"))
-    return _section("trials", rows)
+    return _section("trials", [(part, style) for row, style in rows for part in folded(row, width)])
 
 
 def _crash(entry: Experiment | Pending, width: int) -> list[Words]:
@@ -183,7 +184,8 @@ def _note(note: Note, width: int) -> Iterator[Words]:
 
 def _refused(history: History, entry: Experiment | Pending, width: int) -> list[Words]:
     last = history.last_refusal
-    if last is None or last.number != entry.number:
+    told = any(note.rejected and note.number == entry.number for note in history.notes)
+    if last is None or last.number != entry.number or told:
         return []
     rows = [(row, "dim") for row in _paragraph(f"{text.one_line(last.description)}: {last.reason}", width, _LONGEST)]
     return _section("a proposal refused before it", rows)

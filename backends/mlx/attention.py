@@ -11,6 +11,7 @@ on MLX's CUDA build it is untested.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import mlx.core as mx
 
@@ -42,8 +43,9 @@ def chunked(q: mx.array, k: mx.array, v: mx.array, window: int, chunk: int = CHU
     def attention(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         out: list[mx.array] = []
         for at, seen in spans(q.shape[2], window, chunk):
-            part = q[:, :, at], k[:, :, seen], v[:, :, seen]
-            out.append(dense(*(mx.depends(list(part), out[-1:]) if out else part), window))
+            part = [q[:, :, at], k[:, :, seen], v[:, :, seen]]
+            queries, keys, values = mx.depends(part, out[-1:]) if out else part
+            out.append(dense(queries, keys, values, window))
         return mx.concatenate(out, axis=2)
 
     @attention.vjp
@@ -61,7 +63,7 @@ def chunked(q: mx.array, k: mx.array, v: mx.array, window: int, chunk: int = CHU
             dk, dv = dk.at[:, :, seen].add(for_k), dv.at[:, :, seen].add(for_v)
         return mx.concatenate(dq, axis=2), dk, dv
 
-    return attention(q, k, v)
+    return cast(mx.array, attention(q, k, v))
 
 
 def spans(length: int, window: int, chunk: int) -> Iterator[tuple[slice, slice]]:

@@ -146,4 +146,5 @@ def checked_logits(train: Any, model: Any, inputs: mx.array, vocab_size: int | N
     size = vocab_size or (found[-1] if found and isinstance(found, list) else "V")
     if found != [*inputs.shape, size]:
         raise ValueError(f"logits(model, tokens) returned {found}, not [B, T, V] = {[*inputs.shape, size]}")
-    return logits.astype(mx.float32)
+    answer: mx.array = logits.astype(mx.float32)
+    return answer

@@ -260,7 +260,8 @@ POLAR_EXPRESS = (
 def polar(g: mx.array, dtype: mx.Dtype) -> mx.array:
     """The nearest (semi-)orthogonal matrix of each [.., rows, cols] in g, about, computed in dtype."""
     x = g.astype(dtype)
-    length = x.astype(mx.float32).square().sum(axis=(-2, -1), keepdims=True).sqrt().astype(dtype)
+    squares = x.astype(mx.float32).square().sum(axis=-1, keepdims=True)  # by rows first: one long sum is less exact
+    length = squares.sum(axis=-2, keepdims=True).sqrt().astype(dtype)
     x = x / (length * 1.02 + 1e-6)
     tall = x.shape[-2] > x.shape[-1]
     for a, b, c in POLAR_EXPRESS:

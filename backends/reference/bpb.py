@@ -171,7 +171,8 @@ def nats_of(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """-log softmax(logits)[target] in float64. logits: float [n, V]; targets: int [n]; returns [n]."""
     with np.errstate(invalid="ignore"):  # what is not finite comes out as NaN
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
+    nats: np.ndarray = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
+    return nats
 
 
 def compare(

@@ -132,31 +132,41 @@ def one_step(folder: Path, polar: str, gradients: Any) -> Iterator[tuple[str, np
     for name, w in models.cuda.named_parameters():
         decided = np.ones(w.shape, bool)
         if name.startswith("blocks."):
-            reference = numpy_gpt.Muon(start[name].astype(np.float64), rounding=1e-3)
+            reference = numpy_gpt.Muon(start[name].astype(np.float64))
             reference.step(given[name].astype(np.float64), 0.04, spec.weight_decay(0.3), spec.muon_momentum(0))
             decided = reference.decided
         yield name, w.detach().numpy() - start[name], moved[name], decided
 
 
-def test_one_step_of_muon_and_of_adamw(tmp_path: Path) -> None:
-    """From real gradients, some of them of low rank."""
+def real(model: cuda.GPT) -> dict[str, np.ndarray]:
+    """Gradients of a loss, some of them of low rank."""
+    return cuda_loss_and_gradients(model, rows_of(16))[1]
 
-    def gradients(model: cuda.GPT) -> dict[str, np.ndarray]:
-        return cuda_loss_and_gradients(model, rows_of(16))[1]
 
+def full(model: cuda.GPT) -> dict[str, np.ndarray]:
+    """Gradients of full rank."""
+    shapes = {name: tuple(w.shape) for name, w in model.named_parameters()}
+    return {name: (1e-3 * full_rank(*shape)).astype(np.float32) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("gradients", [real, full])
+def test_one_step_of_muon_and_of_adamw(gradients: Any, tmp_path: Path) -> None:
+    """Each optimizer's step as a whole, and every tensor of it, but for the few elements of a matrix that rounding
+    decides: one of them, decayed here and not there, is up to 2e-3 of a matrix's step."""
+    steps: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"Muon": [], "AdamW": []}
     for name, one, two, decided in one_step(tmp_path, "float32", gradients):
-        assert decided.mean() > 0.998, name
-        assert apart(two[decided], one[decided]) <= 1e-3, name
+        steps["Muon" if name.startswith("blocks.") else "AdamW"].append((two.ravel(), one.ravel()))
+        assert decided.mean() > 0.9998, name
+        assert apart(two[decided], one[decided]) <= 1e-4, name
+        flipped = np.abs(two - one) > 1e-3 * np.abs(one).mean()
+        assert flipped.sum() <= 3, name
+    for name, pairs in steps.items():
+        assert apart(*map(np.concatenate, zip(*pairs, strict=True))) <= 1e-3, name
 
 
 def test_one_step_with_polar_in_bf16(tmp_path: Path) -> None:
     """From gradients of full rank: what bf16 makes of a direction that is not there is anything."""
-
-    def gradients(model: cuda.GPT) -> dict[str, np.ndarray]:
-        shapes = {name: tuple(w.shape) for name, w in model.named_parameters()}
-        return {name: (1e-3 * full_rank(*shape)).astype(np.float32) for name, shape in shapes.items()}
-
-    for name, one, two, _ in one_step(tmp_path, "bfloat16", gradients):
+    for name, one, two, _ in one_step(tmp_path, "bfloat16", full):
         assert apart(two, one) <= (0.1 if name.startswith("blocks.") else 1e-3), name  # AdamW has no polar
 
 

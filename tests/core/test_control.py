@@ -103,3 +103,58 @@ def test_a_lock_is_held_once(tmp_path):
         locks.lock(tmp_path / "engine.lock", "busy")
     held.close()
     assert not control.alive(tmp_path)
+
+
+def test_commands_with_facts_are_for_runs_alone(engine):
+    folder, *_, acknowledged = engine
+    with pytest.raises(UsageError, match="steer: no run here"):
+        control.send(folder, "steer", text="x")
+    assert not acknowledged
+
+
+def test_a_refusal_changes_nothing_and_details_reach_who_grants(tmp_path):
+    heard = []
+
+    def grant(command, details):
+        heard.append((command, details))
+        if details.get("number") == 7:
+            raise UsageError("not this one")
+        return "granted" if command == "again" else None
+
+    made = control.Control(tmp_path, heard.append, lambda: "training", grant=grant)
+    with pytest.raises(UsageError, match="not this one"):
+        control.send(tmp_path, "again", number=7)
+    assert control.send(tmp_path, "again", number=6) == "granted"
+    assert control.send(tmp_path, "pause") == "holds at the next step"
+    assert [h for h in heard if isinstance(h, tuple)] == [
+        ("again", {"number": 7}), ("again", {"number": 6}), ("pause", {}),
+    ]  # fmt: skip
+    assert len(heard) == 5  # and two acknowledgements
+    made.close()
+
+
+def test_what_is_too_long_is_refused_at_both_ends(engine):
+    folder, *_ = engine
+    with pytest.raises(UsageError, match="an engine takes 4,194,304"):
+        control.send(folder, "approve", edits={"train.py": "x" * control.LONGEST_COMMAND})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(10)
+        connection.connect(str(control.socket_path(folder)))
+        connection.sendall(b"x" * control.LONGEST_COMMAND)
+        assert json.loads(connection.recv(4096))["ok"] is False
+
+
+def test_while_a_proposal_waits_a_stop_stops_now(tmp_path):
+    made = control.Control(tmp_path, lambda event: None, lambda: "approving", lambda: Pending(3))
+    assert "can be rejected" in control.send(tmp_path, "skip")
+    assert control.send(tmp_path, "stop") == "stops now; the proposal waits for your answer again on resume"
+    assert made.stopping
+    assert not made.stopping_now
+    made.close()
+
+
+def test_skip_of_another_trial_of_the_baseline_is_done(tmp_path):
+    made = control.Control(tmp_path, lambda event: None, lambda: "training", lambda: Pending(0, again=True))
+    assert control.send(tmp_path, "skip") == "ends this trial; the verdict on #0 stays"
+    assert made.take_skip()
+    made.close()

@@ -21,12 +21,13 @@ COLUMNS, ROWS = 80, 24
 class Terminal:
     """A program in a pty, and what an emulator makes of its output."""
 
-    def __init__(self, argv: Sequence[str], **environment: str) -> None:
+    def __init__(self, argv: Sequence[str], size: tuple[int, int] = (COLUMNS, ROWS), **environment: str) -> None:
+        columns, rows = size
         self.master, self.slave = pty.openpty()
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.before = termios.tcgetattr(self.slave)
         self.written = b""
-        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.process = subprocess.Popen(
             argv,
@@ -56,6 +57,13 @@ class Terminal:
             self.stream.feed(data)
             limit = 0.0
 
+    def settle(self, quiet: float, limit: float = 20.0) -> None:
+        """Let the emulator draw until nothing has come for `quiet` seconds."""
+        deadline, last = time.monotonic() + limit, -1
+        while last != len(self.written) and time.monotonic() < deadline:
+            last = len(self.written)
+            self.draw(quiet)
+
     @property
     def left_clean(self) -> bool:
         """Whether the main screen, the cursor, the mouse and the line discipline are as they were."""
@@ -64,8 +72,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*argv: str, **environment: str) -> Iterator[Terminal]:
-    t = Terminal(argv, **environment)
+def terminal(*argv: str, size: tuple[int, int] = (COLUMNS, ROWS), **environment: str) -> Iterator[Terminal]:
+    t = Terminal(argv, size, **environment)
     try:
         yield t
     finally:

@@ -73,6 +73,8 @@ class Listener:
                 self.may_answer.wait(30)
                 answer = self.answers.get(line["command"], "as you wish")
                 ok = not isinstance(answer, Exception)
+                if ok:
+                    self.write(ev.Acknowledged(line["command"], str(answer)))
                 connection.sendall(json.dumps({"ok": ok, "effect": str(answer)}).encode() + b"\n")
 
 

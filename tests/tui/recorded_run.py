@@ -143,12 +143,21 @@ class Recorder:
                     log.write(f"step {step:4d}  loss {loss:.4f}  lr x1.00  {record['tokens_per_second']:,.0f} tok/s\n")
 
 
+def diff_of(old: str, new: str) -> str:
+    return "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), "a/train.py", "b/train.py"))
+
+
 def commit_of(number: int) -> str:
     return hashlib.sha1(str(number).encode()).hexdigest()
 
 
-def write_run(folder: Path, experiments: int = 25, *, live: bool = True, tag: str = "nov20") -> Path:
-    """The journal of a baseline and `experiments` proposals; `live` leaves the last of them in mid-training."""
+def write_run(
+    folder: Path, experiments: int = 25, *, live: bool = True, tag: str = "nov20", ended: bool | None = None
+) -> Path:
+    """The journal of a baseline and `experiments` proposals; `live` leaves the last of them in mid-training.
+
+    ended: whether the run is then done; None: unless it is live.
+    """
     rec = Recorder(folder)
     task = {
         "task": {"name": "reference-gpt-cuda", "artifact": ["train.py"]},
@@ -175,7 +184,7 @@ def write_run(folder: Path, experiments: int = 25, *, live: bool = True, tag: st
         _experiment(rec, number, incumbent, idea, source, edited, value, new_value, unfinished=last)
         if not last and idea.gain is not None and idea.gain > 0 and new_value is not None:
             source, value, incumbent = edited, new_value, number
-    if not live:
+    if not live if ended is None else ended:
         rec.put(ev.RunEnded("done", f"{experiments} experiments done"), 0.1)
     rec.journal.close()
     return folder
@@ -186,7 +195,7 @@ def _experiment(
     before: float, value: float | None, unfinished: bool = False,
 ) -> None:  # fmt: skip
     parent = commit_of(incumbent) if incumbent is not None else commit_of(0)
-    diff = "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), "a/train.py", "b/train.py"))
+    diff = diff_of(old, new)
     edits = {"train.py": new} if number else {}
     rec.put(ev.Proposed(number, parent, incumbent, edits, idea.description, idea.hypothesis, {}), 0.1)
     lines = new.count("\n")

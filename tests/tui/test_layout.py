@@ -34,6 +34,12 @@ def widths(app: Cockpit) -> dict[str, Region]:
     return dict(body(app).plan.places)
 
 
+def drawn(app: Cockpit) -> tuple[int, set[int]]:
+    """How many rows the screen has, and how wide they are."""
+    strips = app.screen._compositor.render_strips()
+    return len(strips), {strip.cell_length for strip in strips}
+
+
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 SIZES = st.builds(Size, st.integers(1, 320), st.integers(1, 120))
@@ -191,7 +197,8 @@ async def test_it_is_written_while_the_cockpit_runs(recorded: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     ["", "{", "[]", "null", '{"borders": 7}', '{"borders": {"wide": []}, "pane": ["x"], "split": "yes", "wrap": 1}',
-     '{"borders": {"wide": {"left": "wide", "plot": -3, "log": true, "right": 1e9, "x": 5}}}', "[" * 50_000, "\x00\xff"],
+     '{"borders": {"wide": {"left": "wide", "plot": -3, "log": true, "right": 1e9, "x": 5}}}',
+     "[" * 50_000, "\x00\xff"],
 )  # fmt: skip
 async def test_a_damaged_file_is_as_none(recorded: Path, damage: str) -> None:
     arrangement.path().parent.mkdir(parents=True, exist_ok=True)
@@ -224,8 +231,7 @@ async def test_two_hundred_sizes_one_after_the_other(recorded: Path) -> None:
             await pilot.resize_terminal(*size)
             if not turn % 5:
                 await pilot.press(draw.choice("123dw<>+-()j4l"))
-            strips = app.screen._compositor.render_strips()
-            assert (len(strips), {strip.cell_length for strip in strips}) == (size[1], {size[0]}), size
+            await until(pilot, lambda size=size: drawn(app) == (size[1], {size[0]}))
         await pilot.press("0", "1", "escape")
         await pilot.resize_terminal(120, 40)
         await pilot.pause()
@@ -240,5 +246,5 @@ async def test_the_smallest_windows(recorded: Path) -> None:
             await pilot.resize_terminal(*size)
             await pilot.pause()
             await pilot.press("j", "+", "<", "2")
-            assert {strip.cell_length for strip in app.screen._compositor.render_strips()} == {size[0]}
+            await until(pilot, lambda size=size: drawn(app) == (size[1], {size[0]}))
         assert "best 2.2993" in screen(app)

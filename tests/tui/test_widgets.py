@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from recorded_run import write_run
+from rich.cells import cell_len
 
-from tui.chart import Point, View, columns, draw, limits, points, rail
+from tui.chart import LABEL_CELLS, Point, Scale, View, columns, draw, index_of, limits, pointed, points, rail
 from tui.diffs import diff_lines, summarise
 from tui.feed import Feed
 from tui.widgets.diff import coloured
-from tui.widgets.paint import cell, fit, part
+from tui.widgets.paint import cell, fit, part, shorten
 
 
 def columns_of(rows: list[list[tuple[str, str]]], glyph: str) -> list[int]:
@@ -77,6 +81,82 @@ def test_other_quantities_come_from_the_measurements(tmp_path: Path) -> None:
     assert [p.value for p in points(feed.state.history, "speed")] == [None] * 18
 
 
+def test_the_worst_twentieth_is_clipped_where_it_would_press_the_rest_together() -> None:
+    values = [1.0 + i / 1000 for i in range(96)] + [1.2, 1.3, 1.4, 1.5]
+    found = [Point(i, "keep" if i == 0 else "discard", v, 1.0) for i, v in enumerate(values)]
+    assert 1.09 < limits(found, View("min"))[1] < 1.11
+    assert len(columns_of(draw(found, 120, 8, View("min")).cells, "↑")) == 4
+    even = [Point(i, "keep" if i == 0 else "discard", 1.0 + i / 1000, 1.0) for i in range(100)]
+    assert columns_of(draw(even, 120, 8, View("min")).cells, "↑") == [], "nothing lies apart: nothing is clipped"
+    assert limits([replace(p, value=-p.value, best=-1.0) for p in found if p.value], View("max"))[0] > -1.11
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [2.5],
+        [None],
+        [None, None, None],
+        [1.0] * 30,
+        [0.0] * 5,
+        [1e300, -1e300, 3.0],
+        [5e-324, 1e-320, 0.0],
+        [1e12 + i for i in range(9)],
+        [-3.5e-9, -3.4e-9, -3.3e-9],
+        [123456.789, 123456.788],
+    ],
+)
+@pytest.mark.parametrize("scale", ["clip", "log"])
+@pytest.mark.parametrize("better", ["min", "max"])
+def test_whatever_the_values_the_chart_has_its_shape(values: list[float | None], scale: Scale, better: str) -> None:
+    found = [Point(i, "crash" if v is None else "keep", v, v) for i, v in enumerate(values)]
+    grid = draw(found, 71, 4, View(better, scale))
+    assert [len(row) for row in grid.cells] == [71] * 4
+    assert all(len(label) <= LABEL_CELLS for label in grid.labels)
+    shown = sum(v is not None for v in values)
+    glyphs = [glyph for row in grid.cells for glyph, _ in row if glyph in "●↑↓"]
+    assert bool(glyphs) == bool(shown)
+    assert all(grid.marked(i) for i in range(len(found)))
+
+
+def test_infinite_and_missing_measurements_are_no_points(tmp_path: Path) -> None:
+    feed = Feed(write_run(tmp_path / "run", 3))
+    feed.read()
+    h = feed.state.history
+    measured = h.experiments[0].measurement
+    assert measured is not None
+    odd = [replace(h.experiments[0], measurement=replace(measured, value=v)) for v in (math.nan, math.inf, -math.inf)]
+    assert [p.value for p in points(replace(h, experiments=tuple(odd)))] == [None] * 3
+
+
+def test_the_cursor_is_seen_without_colours() -> None:
+    found = [Point(0, "keep", 1.0, 1.0), Point(1, "crash", None, 1.0), Point(2, "discard", 1.1, 1.0)]
+    grid = draw(found, 40, 4, View("min"))
+    below = rail(found, grid.at, 40, 3)
+    assert [glyph for glyph, style in pointed(below, grid.at[2]) if style == "cursor"] == ["▲"]
+    assert [glyph for glyph, style in pointed(below, grid.at[1]) if style == "cursor"] == ["×"]
+    assert [glyph for glyph, style in pointed(below, grid.at[3]) if style == "cursor"] == ["▶"]
+    marked = [(glyph, style) for row in grid.marked(2) for glyph, style in row if style == "cursor"]
+    assert marked == [("·", "cursor")]
+    assert index_of(found, 7) is None
+
+
+def test_further_trials_are_faint_points_and_the_one_that_runs_is_marked_where_it_belongs() -> None:
+    found = [Point(0, "keep", 1.0, 1.0), Point(1, "keep", 0.9, 0.9, again=(0.95,)), Point(2, "discard", 1.1, 0.9)]
+    grid = draw(found, 40, 12, View("min"))
+    faint = [(x, y) for y, row in enumerate(grid.cells) for x, piece in enumerate(row) if piece == ("·", "track")]
+    assert [x for x, _ in faint] == [grid.at[1]]
+    assert rail(found, grid.at, 40, 1)[grid.at[1]][0] == "▶"
+
+
+def test_a_crowd_does_not_hide_the_line() -> None:
+    found = [Point(i, "keep" if i == 0 else "discard", 1.0 + (i % 7) / 1e6, 1.0) for i in range(500)]
+    found.append(Point(500, "keep", 0.5, 0.5))
+    cells = draw(found, 60, 4, View("min")).cells
+    line = [x for x, (glyph, _) in enumerate(cells[0]) if "⠀" < glyph <= "⣿"]
+    assert len(line) > 50
+
+
 def test_a_thousand_experiments_fit() -> None:
     found = [Point(i, "keep" if i % 50 == 0 else "discard", 1.0 - i / 5000, 1.0 - i / 5000) for i in range(1000)]
     grid = draw(found, 70, 5, View("min"))
@@ -129,6 +209,14 @@ def test_narrow_rows_keep_what_matters_most() -> None:
     assert "".join(t for t, _ in fit(left, right, 40)) == "● RUN  cuda · cpu              best 0.97"
     assert "".join(t for t, _ in fit(left, right, 20)) == "● RUN      best 0.97"
     assert "".join(t for t, _ in fit(left, right, 6)) == "● RUN "
+
+
+def test_a_row_that_is_too_long_is_marked_where_it_is_cut() -> None:
+    row = [(" 12  ", "dim"), ("killed by SIGKILL: ", "crashed"), ("described", "")]
+    assert shorten(row, 40) == row
+    assert "".join(t for t, _ in shorten(row, 28)) == " 12  killed by SIGKILL: des…"
+    assert "".join(t for t, _ in shorten(row, 12)) == " 12  killed…"
+    assert sum(cell_len(t) for t, _ in shorten([("#1 ", ""), ("漢字漢字", "")], 8)) <= 8
 
 
 def test_wide_characters_are_cut_by_the_cell() -> None:

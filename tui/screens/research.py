@@ -123,6 +123,7 @@ class ResearchScreen(ArrangedScreen):
     # --- keys
 
     def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
+        self.clear_selection()  # what was marked with the mouse is not there any more
         self._show_selected()
 
     def on_panes_changed(self) -> None:

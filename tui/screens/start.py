@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import Group
+from rich.padding import Padding
+from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -140,5 +143,5 @@ def make(folder: Path, say: Say, born: Born) -> Path:
 
 
 def _way(id: str, name: str, words: str) -> Option:
-    prompt = Content.assemble((text.one_line(name), "bold"), "\n  ", (text.one_line(words), "dim"))
-    return Option(prompt, id=id)
+    below = Padding(Text(text.one_line(words), "dim"), (0, 0, 0, 2))
+    return Option(Group(Text(text.one_line(name), "bold"), below), id=id)

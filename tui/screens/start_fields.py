@@ -46,7 +46,7 @@ class Choice(Select[str], inherit_bindings=False):
             self.set_options(self._prompts())
             if any(was == value for _, value in self.choices):
                 self.value = was
-                self.mutate_reactive(Choice.value)  # its words may be others
+                self.mutate_reactive(Choice.value)  # type: ignore[misc]  # the same value, perhaps in other words
 
     def action_step(self, steps: int) -> None:
         values = [value for _, value in self.choices]

@@ -123,6 +123,13 @@ class StartRunScreen(Screen[None]):
         seconds = "" if task is None or isinstance(task, str) else f"{task.budget.train_seconds:g} "
         self._line("train_seconds").placeholder = f"{seconds}s of training a trial"
 
+        self.call_after_refresh(self._cap)
+
+    def _cap(self) -> None:
+        """Let the entries have the rows that they fill, and no more; where there are fewer, they scroll."""
+        rows = sum(field.outer_size.height for field in self._fields.values() if field.display)
+        self.query_one("#fields").styles.max_height = max(1, rows)
+
     def _line(self, name: str) -> Line:
         entry = self._fields[name].entry
         assert isinstance(entry, Line)
@@ -159,11 +166,14 @@ class StartRunScreen(Screen[None]):
         self._notes.update("\n".join(f"× {note}" if note in troubles.values() else note for note in notes))
         self._notes.display = bool(notes)
         self._plan.update("" if troubles else outlook.plan)
+        self.call_after_refresh(self._cap)
         return list(troubles)
 
     def _troubles(self, outlook: Outlook, wrong: Mapping[str, str]) -> dict[str, str]:
         chosen = self.chosen
         found = {name: starting.at_its_entry(words) for name, words in {**outlook.troubles, **wrong}.items()}
+        if chosen.agent == "scripted" and "agent" in found:
+            found["script"] = found.pop("agent")
         if chosen.task == REFERENCE and (trouble := self.backends[chosen.backend].trouble):
             found.setdefault("backend", trouble)
         if trouble := starting.device_trouble(self.devices, chosen.device):
@@ -171,6 +181,9 @@ class StartRunScreen(Screen[None]):
         return found
 
     # --- keys
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._cap)
 
     def on_select_changed(self, message: Select.Changed) -> None:
         self._fit()

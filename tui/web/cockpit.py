@@ -27,9 +27,7 @@ class WebCockpit(Cockpit):
 
     @work
     async def action_edit(self) -> None:
-        self.say(
-            "failed", "a browser has no editor; edit in a terminal's cockpit, or: autoresearch approve --edit"
-        )
+        self.say("failed", "a browser has no editor; edit in a terminal's cockpit, or: autoresearch approve --edit")
 
     def action_copy(self) -> None:
         """By OSC 52, which the page hands to the browser."""

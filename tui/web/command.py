@@ -19,7 +19,7 @@ from tui.watch import say
 @WORKSPACE
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="H", help="Where to listen.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="8000, or a free one where it is taken.")
-@click.option("--control", is_flag=True, help="Let the page pause, skip, steer and stop; else it only looks.")
+@click.option("--control", is_flag=True, help="Let the page do what the cockpit can: pause, steer, approve, stop.")
 def web(tag: str | None, workspace: Path | None, host: str, port: int | None, control: bool) -> int:
     """The cockpit in a browser, for whoever has the URL: it carries a token. Looks at the run and controls nothing,
     unless --control says so. Ctrl-C ends the pages; the run goes on.
@@ -28,6 +28,7 @@ def web(tag: str | None, workspace: Path | None, host: str, port: int | None, co
     """
     if importlib.util.find_spec("textual_serve") is None:
         raise UsageError("autoresearch web needs textual-serve; install it: pip install 'autoresearch-tui[web]'")
+    from tui.web import door
     from tui.web.server import CockpitServer, serve
 
     folder = find(workspace, tag, here=control)

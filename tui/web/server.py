@@ -23,6 +23,7 @@ from tui import config
 from tui.keys import KEYS
 from tui.themes import THEMES
 from tui.web.door import Door, headers
+from tui.web.downloads import Downloads
 from tui.web.process import PageProcess, cells
 
 PAGES = 8  # open at once
@@ -50,6 +51,7 @@ class CockpitServer(Server):
     def __init__(self, run_folder: Path, door: Door, *, control: bool, pages: int = PAGES) -> None:
         self.argv = (sys.executable, "-P", "-m", "tui.web.cockpit", str(run_folder), "control" if control else "look")
         super().__init__(shlex.join(self.argv), title=f"{run_folder.name} · autoresearch")
+        self.download_manager = Downloads()
         self.door, self.pages = door, pages
         self.cookie = "autoresearch"
         self._free = asyncio.Semaphore(pages)
@@ -123,7 +125,7 @@ class CockpitServer(Server):
             async with asyncio.timeout(_FREE_SECONDS):
                 await self._free.acquire()
         except TimeoutError:
-            words = f"{self.pages} pages are open, and each takes a process; close one of them"
+            words = f"no page is left: each takes a process, and {self.pages} at once is the limit; close one"
             await websocket.close(code=FULL, message=words.encode())
         else:
             try:

@@ -28,6 +28,8 @@ _PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 class ExperimentList(ScrollView, can_focus=False):
     """One row an experiment under a fixed heading. `selected` follows the newest until the user moves."""
 
+    ALLOW_SELECT = False
+
     @dataclass
     class Selected(Message):
         """Another experiment is selected; None while there is none."""

@@ -9,7 +9,7 @@ from textual import events
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.keys import KEYS, Key, shown
+from tui.keys import KEYS, Key, own, shown
 from tui.widgets.paint import Part, Piece, fit, part, strip
 
 WAITING = {"yes": "yes", "no": "no", "edit": "edit"}  # labels while a proposal waits for the user's word
@@ -59,7 +59,7 @@ class KeyBar(Widget, can_focus=False):
     def _part(self, key: Key) -> Part:
         name, rank = shown(key, self.remapped), key.rank
         if key.id in WAITING:
-            name, rank = name.split()[0] if name else key.keys, 12
+            name, rank = own(key, self.remapped), 12
         return part(rank, (name, "accent"), (f" {self._label(key)}", "dim"))
 
     def _label(self, key: Key) -> str:

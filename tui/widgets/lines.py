@@ -8,8 +8,10 @@ from typing import Generic, TypeVar
 from rich.cells import cell_len
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
+from textual.selection import Selection
 from textual.strip import Strip
 
+from tui.widgets.marking import characters, copied, marked
 from tui.widgets.paint import Piece, crop, strip
 
 Line = TypeVar("Line")
@@ -43,6 +45,19 @@ class LineView(ScrollView, Generic[Line], can_focus=False):
         if top + y >= len(self.content):
             return strip(self, (), width)
         pieces, row_style = self._draw(self.content[top + y])
+        before = characters(pieces, x)
+        if (selection := self.text_selection) and (span := selection.get_span(top + y)):
+            pieces = list(marked(pieces, *span))
         if x or sum(cell_len(words) for words, _ in pieces) > width:
             pieces = crop(pieces, x, width)
-        return strip(self, pieces, width, row_style)
+        return strip(self, pieces, width, row_style).apply_offsets(before, top + y)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """What was marked with the mouse, without line numbers."""
+        first = selection.start.y if selection.start else 0
+        last = selection.end.y if selection.end else len(self.content) - 1
+        spans = ((y, selection.get_span(y)) for y in range(first, min(last, len(self.content) - 1) + 1))
+        return "\n".join(copied(self._draw(self.content[y])[0], *span) for y, span in spans if span), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self.refresh()

@@ -36,6 +36,8 @@ class MetricPlot(Widget, can_focus=False):
     """A title row, the chart, and under it the rail of crashes. The chart is laid out anew when an experiment has come
     or its view has changed; to move the cursor costs no more with ten thousand experiments than with ten."""
 
+    ALLOW_SELECT = False
+
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.quantity: Quantity = "metric"

@@ -40,6 +40,7 @@ class StatusStrip(Widget, can_focus=False):
     """Three rows at the top, four where it is wide, one or two more where there is more to say; in a window too small
     for anything else one row. Only rows that have changed are painted again."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "StatusStrip { height: 3; }"
 
     def __init__(self, id: str | None = None) -> None:
@@ -80,6 +81,9 @@ class StatusStrip(Widget, can_focus=False):
                 head(state, now, width), *(row(state, now, width) for row in trial),
                 *words(state, now, width, self._notice),
             ]  # fmt: skip
+
+    def on_resize(self) -> None:
+        self.show(self._state, self._now, self._notice)
 
     def render_line(self, y: int) -> Strip:
         if self._drawn_for != self.size:
@@ -139,9 +143,8 @@ def work(state: State, now: float, width: int) -> list[Piece]:
         left += _trial(state, now, width)
         if width < _VAST:
             left += _figures(state, width)
-    elif h.run and doing != "held" and now - state.pace.since >= 1:
-        left.append(part(10, (text.clock(now - state.pace.since), "dim")))
-        left.append(_score_in(state, now))
+    elif h.run and doing != "held":
+        left += [_in_phase(state, now), _score_in(state, now)]
     return fit(left, [], width)
 
 
@@ -165,9 +168,14 @@ def _trial(state: State, now: float, width: int) -> list[Part]:
         part(17, (f"step {live.step}" if live.step is not None else "", "")),
         part(16, (done, "accent"), (rest, "track"), (eta, "")),
     ]
-    if not training and now - state.pace.since >= 1:
-        parts.append(part(15, (text.clock(now - state.pace.since), "dim")))
+    if not training:
+        parts.append(_in_phase(state, now))
     return [*parts, _score_in(state, now)] if width >= _VAST or not training else parts
+
+
+def _in_phase(state: State, now: float) -> Part:
+    since = state.pace.since
+    return part(15, (text.clock(now - since) if since and now - since >= 1 else "", "dim"))
 
 
 def _score_in(state: State, now: float) -> Part:

@@ -38,7 +38,7 @@ async function retry() {
 
 function closed(event) {
   if (event.code === 1000) {
-    say("You have left the cockpit; nothing else has ended with it.", true);
+    say("You have left the cockpit; a run needs no page to go on.", true);
   } else if (event.code === 1001) {
     say("`autoresearch web` has ended; the run is as it was. Start it again and open the URL that it prints.", false);
   } else if (event.code === 1011) {

@@ -1,0 +1,47 @@
+"""Text marked with the mouse: the pieces of a row split where the mark begins and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.cells import cell_len
+
+from tui.widgets.paint import Piece
+
+_FURNITURE = {"gutter", "track"}  # line numbers and frames: never wanted in what is copied
+
+
+def marked(pieces: Iterable[Piece], start: int, end: int) -> Iterator[Piece]:
+    """The pieces, the characters from `start` to `end` (-1: to the end of the row) with the mark's style added."""
+    at = 0
+    for words, style in pieces:
+        a, b = _within(words, at, start, end)
+        yield from ((part, s) for part, s in ((words[:a], style), (words[a:b], f"{style} cursor")) if part)
+        if words[b:]:
+            yield words[b:], style
+        at += len(words)
+
+
+def copied(pieces: Iterable[Piece], start: int, end: int) -> str:
+    """What is marked, without what is only there to be looked at."""
+    found, at = "", 0
+    for words, style in pieces:
+        a, b = _within(words, at, start, end)
+        found += "" if _FURNITURE & set(style.split()) else words[a:b]
+        at += len(words)
+    return found.rstrip()
+
+
+def characters(pieces: Sequence[Piece], cells: int) -> int:
+    """How many characters lie in the first cells of a row."""
+    text = "".join(words for words, _ in pieces) if cells else ""
+    count = 0
+    while cells > 0 and count < len(text):
+        cells -= cell_len(text[count])
+        count += 1
+    return count
+
+
+def _within(words: str, at: int, start: int, end: int) -> tuple[int, int]:
+    a = min(len(words), max(0, start - at))
+    return a, len(words) if end < 0 else min(len(words), max(a, end - at))
