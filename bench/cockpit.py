@@ -52,7 +52,13 @@ def starts(folder: Path, env: Mapping[str, str], experiments: int, rounds: int) 
     row("first paint, cockpit", median["cockpit"], "ms", START_AIM_MS, spread["cockpit"])
     row("first paint, cockpit / minimal app", median["cockpit"] / median["minimal"], "", START_RATIO)
     row("first paint, twin", median["twin"], "ms", None, spread["twin"])
-    row("memory then, cockpit", resident["cockpit"], "MB", None, f"twin {resident['twin']:.0f}, minimal {resident['minimal']:.0f}")
+    row(
+        "memory then, cockpit",
+        resident["cockpit"],
+        "MB",
+        None,
+        f"twin {resident['twin']:.0f}, minimal {resident['minimal']:.0f}",
+    )
 
 
 def keys(viewer: Viewer, folder: Path, env: Mapping[str, str], experiments: int, presses: int) -> list[float]:
@@ -73,8 +79,10 @@ def keys(viewer: Viewer, folder: Path, env: Mapping[str, str], experiments: int,
     return sorted(taken)
 
 
-def cpu(folders: Mapping[str, tuple[Viewer, Path, float | None]], env: Mapping[str, str], experiments: int, seconds: float) -> dict[str, float]:
-    """Percent of a core of several viewers at the same time. Each: viewer, run, telemetry a second (None: no engine)."""
+def cpu(
+    folders: Mapping[str, tuple[Viewer, Path, float | None]], env: Mapping[str, str], experiments: int, seconds: float
+) -> dict[str, float]:
+    """Percent of a core of several viewers at once, each with its run and reports a second (None: no engine)."""
     with ExitStack() as stack:
         for folder, rows in {(folder, rows) for _, folder, rows in folders.values() if rows is not None}:
             stack.enter_context(engine(folder, env, rows))
@@ -95,17 +103,32 @@ def measure(scratch: Path, experiments: int, rounds: int, presses: int, seconds:
     starts(live, env, experiments, rounds)
     taken, twins = (keys(viewer, live, env, experiments, presses) for viewer in ("cockpit", "twin"))
     p95 = int(0.95 * (presses - 1))
-    row(f"key to diff, p95 of {presses}, {ROWS_A_SECOND} rows/s", taken[p95], "ms", KEY_MS,
-        f"median {statistics.median(taken):.0f}, worst {taken[-1]:.0f}; twin {twins[p95]:.0f}")
+    row(
+        f"key to diff, p95 of {presses}, {ROWS_A_SECOND} rows/s",
+        taken[p95],
+        "ms",
+        KEY_MS,
+        f"median {statistics.median(taken):.0f}, worst {taken[-1]:.0f}; twin {twins[p95]:.0f}",
+    )
     over = write_run(scratch / "over", experiments, "--ended")
     paused = write_run(scratch / "paused", experiments, "--paused")
-    found = cpu({
-        "run over": ("cockpit", over, None), "paused": ("cockpit", paused, 0.0), "training, nothing new": ("cockpit", live, 0.0),
-        "twin": ("twin", live, 0.0), "minimal": ("minimal", live, 0.0),
-    }, env, experiments, seconds)
+    found = cpu(
+        {
+            "run over": ("cockpit", over, None),
+            "paused": ("cockpit", paused, 0.0),
+            "training, nothing new": ("cockpit", live, 0.0),
+            "twin": ("twin", live, 0.0),
+            "minimal": ("minimal", live, 0.0),
+        },
+        env,
+        experiments,
+        seconds,
+    )
     for name in ("run over", "paused", "training, nothing new"):
         row(f"CPU, {name}", found[name], "%", IDLE_PERCENT, f"minimal {found['minimal']:.2f}, twin {found['twin']:.2f}")
-    busy = cpu({"cockpit": ("cockpit", live, ROWS_A_SECOND), "twin": ("twin", live, ROWS_A_SECOND)}, env, experiments, seconds)
+    busy = cpu(
+        {"cockpit": ("cockpit", live, ROWS_A_SECOND), "twin": ("twin", live, ROWS_A_SECOND)}, env, experiments, seconds
+    )
     row(f"CPU, {ROWS_A_SECOND} rows/s", busy["cockpit"], "%", BUSY_PERCENT, f"twin {busy['twin']:.2f}")
 
 

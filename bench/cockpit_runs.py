@@ -46,7 +46,8 @@ def engine(folder: Path, environment: Mapping[str, str], rows: float, every: flo
     process = subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**environment, "PYTHONPATH": paths}
     )
-    assert process.stdin and process.stdout
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         if not process.stdout.readline():
             raise RuntimeError(f"{argv[1]}: did not get to work")

@@ -184,6 +184,8 @@ class Control:
             case "resume":
                 was = self.paused or self.pause_after or self.stopping
                 self.paused = self.pause_after = self.stopping = False
+                if phase == "approving" and not was:
+                    return f"was not paused; #{p.number} waits for your answer"
                 return "goes on" if was else "was not paused"
             case "skip" if in_trial and p.number == 0 and not p.again:
                 return "not done: the baseline is what everything else is measured against"

@@ -251,8 +251,7 @@ def _finished(h: History, p: Pending) -> History:
 def _approved(p: Pending, event: ev.Approved) -> Pending:
     if event.edits is None or p.proposed is None:
         return replace(p, awaited=None, approved=True)
-    # What the agent remembers of its proposal is no longer so.
-    proposed = replace(p.proposed, edits=event.edits, details={})
+    proposed = replace(p.proposed, edits=event.edits, details={})  # what the agent knew of it is no longer so
     return replace(p, awaited=None, approved=True, edited=True, proposed=proposed)
 
 

@@ -118,8 +118,7 @@ def commit(run: Run) -> Iterator[Event]:
     if proposed is None or p.awaited or p.committed:
         return
     if proposed.edits:
-        edited = f"Edited-by-user: {'yes' if p.edited else 'no'}\n" if p.approved else ""
-        trailers = f"Experiment: {run.tag}/{proposed.number}\n{edited}"
+        trailers = f"Experiment: {run.tag}/{proposed.number}\n" + ("Edited-by-user: yes\n" if p.edited else "")
         message = f"{proposed.description}\n\n{proposed.hypothesis}\n\n{trailers}"
         written = run.workspace.commit(proposed.parent, run.in_workspace(proposed.edits), message)
     else:

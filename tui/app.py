@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from textual import work
@@ -94,18 +94,19 @@ class Cockpit(RunWindow):
 
     # --- commands to the engine
 
-    @work
-    async def command(self, command: Command, **details: object) -> None:
-        """Send a command: pending until the engine answers, then what it says. Never blocks the painting."""
-        await self.obey(command, **details)
+    def command(self, command: Command, then: Callable[[str], None] | None = None, **details: object) -> None:
+        """Send a command: pending until the engine answers, then what it says. Never blocks the painting.
 
-    async def obey(self, command: Command, **details: object) -> str | None:
-        """Send a command and wait for the answer; None where it was not taken, and why is said."""
-        if not self.has_hand():
-            return None
-        effect = await self.sender.send(command, **details)
+        `then` gets the effect, if the engine took it.
+        """
+        if self.has_hand():
+            self.run_worker(self._command(self.sender.send(command, **details), then))
+
+    async def _command(self, sent: Coroutine[None, None, str | None], then: Callable[[str], None] | None) -> None:
+        effect = await sent
         self._wake.set()
-        return effect
+        if effect is not None and then is not None:
+            then(effect)
 
     def has_hand(self) -> bool:
         """Whether there is something to control; says why not."""
@@ -134,47 +135,44 @@ class Cockpit(RunWindow):
     def action_skip(self) -> None:
         self.command("skip")
 
-    @work
     async def action_again(self) -> None:
         """Another trial of the selected experiment; asks first where one takes long."""
-        number = self.research.experiments.selected
+        number, run = self.research.experiments.selected, self.state.history.run
         if number is None or find(self.state.history, number) is None:
             self.say("failed", "again: select a finished experiment first, with j and k")
-        elif self.has_hand() and await self._sure_again(number):
-            await self.obey("again", number=number)
+        elif run is None or run.train_seconds < ASK_FROM_SECONDS:
+            self.command("again", number=number)
+        else:
+            cost = f"it trains {text.seconds(run.train_seconds)} with a fresh seed; the verdict stays as it is"
+            await self.ask(
+                "run again", f"Another trial of #{number}? {cost}.", lambda: self.command("again", number=number)
+            )
 
-    async def _sure_again(self, number: int) -> bool:
-        run = self.state.history.run
-        if run is None or run.train_seconds < ASK_FROM_SECONDS:
-            return True
-        cost = f"it trains {text.seconds(run.train_seconds)} with a fresh seed; the verdict stays as it is"
-        return await self.ask("run again", f"Another trial of #{number}? {cost}.")
-
-    @work
     async def action_steer(self) -> None:
         """A note to the agent."""
-        await self.typed("steer", "text", "steer: a note to the agent, for its next proposals")
+        await self.type("steer", "text", "steer: a note to the agent, for its next proposals")
 
-    async def typed(self, command: Command, field: str, title: str, empty: bool = False, **details: object) -> None:
+    async def type(self, command: Command, field: str, title: str, empty: bool = False, **details: object) -> None:
         """Have words typed and send them in this field; until the engine has taken them they are kept."""
-        from tui.screens.prompt import Prompt
+        from tui.screens.prompt import Prompt, Typed
 
-        if not self.has_hand():
-            return
         draft = f"{command} {details}"
-        typed = await self.push_screen_wait(Prompt(title, self._drafts.get(draft, ""), empty=empty))
-        if typed is None:
-            return
-        self._drafts[draft] = typed.words
-        if typed.send and await self.obey(command, **details, **{field: typed.words}) is not None:
-            self._drafts.pop(draft, None)
 
-    async def ask(self, title: str, question: str) -> bool:
-        """A question to be answered with yes or no."""
+        def typed(result: Typed | None) -> None:
+            if result is not None:
+                self._drafts[draft] = result.words
+            if result is not None and result.send:
+                self.command(command, lambda _: self._drafts.update({draft: ""}), **details, **{field: result.words})
+
+        if self.has_hand():
+            await self.push_screen(Prompt(title, self._drafts.get(draft, ""), empty=empty), typed)
+
+    async def ask(self, title: str, question: str, then: Callable[[], None]) -> None:
+        """A question; `then` follows a yes."""
         from tui.screens.ask import AskScreen
 
-        answer: bool | None = await self.push_screen_wait(AskScreen(title, question))
-        return answer is True
+        if self.has_hand():
+            await self.push_screen(AskScreen(title, question), lambda yes: then() if yes else None)
 
     def may(self, key: Key) -> bool:
         """Whether what a key does means something now."""
@@ -182,12 +180,10 @@ class Cockpit(RunWindow):
 
     # --- the user's word on proposals
 
-    @work
     async def action_approval(self) -> None:
         """From now on every proposal waits for yes, or none does."""
         await self.approval.toggle(self.is_on("approval-on", "approval-off", self.state.history.approval))
 
-    @work
     async def action_answer(self, yes: bool) -> None:
         """Yes or no to the proposal that waits."""
         await self.approval.answer(yes)
@@ -198,31 +194,32 @@ class Cockpit(RunWindow):
         await self.approval.edit()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The app's own keys go before those of the screen: not while somebody types, nor where they mean nothing."""
+        """The app's own keys go before those of the screen: not while somebody types, nor where they mean nothing.
+
+        So what is typed right behind a key that opens something goes there: each waits until that is open.
+        """
         typing = self.screen is not self.research or self.focused is not None
         if action == "answer":
             return not typing and self.approval.in_view
-        if action == "command_palette":
+        if action in ("steer", "leave", "command_palette"):
             return not typing
         return self.attached if action == "interrupt" else super().check_action(action, parameters)
 
     # --- leaving
 
     async def action_quit(self) -> None:
-        self.action_leave()
+        await self.action_leave()
 
-    @work
     async def action_leave(self) -> None:
         """Ask what becomes of the engine."""
         await self.leaving.ask()
 
-    @work
-    async def action_interrupt(self) -> None:
+    def action_interrupt(self) -> None:
         """Ctrl-C: copy what is marked; else, the second time, stop the run now."""
         if self.screen.get_selected_text():
             self.action_copy()
             self.screen.clear_selection()
-        else:
-            if isinstance(self.screen, ModalScreen):
-                self.screen.dismiss(None)
-            await self.leaving.interrupt()
+            return
+        if isinstance(self.screen, ModalScreen):
+            self.screen.dismiss(None)
+        self.leaving.interrupt()

@@ -48,15 +48,11 @@ class Approval:
     async def toggle(self, on: bool) -> None:
         """Turn approval off if it is on, else on; of one that waits this decides, so that is asked first."""
         cockpit, number = self._cockpit, self.waits
-        if not cockpit.has_hand():
-            return
-        if (
-            on
-            and number is not None
-            and not await cockpit.ask("approval", f"Turn it off? #{number} then begins.")
-        ):
-            return
-        await cockpit.obey("approval-off" if on else "approval-on")
+        if on and number is not None:
+            question = f"Turn it off? #{number} then begins."
+            await cockpit.ask("approval", question, lambda: cockpit.command("approval-off"))
+        else:
+            cockpit.command("approval-off" if on else "approval-on")
 
     async def answer(self, yes: bool) -> None:
         """Yes, or no and why."""
@@ -66,9 +62,9 @@ class Approval:
         if time.monotonic() - self._came_at < GRACE_SECONDS:
             cockpit.say("done", f"#{number} has just come and waits; the same key once more answers it")
         elif yes:
-            await cockpit.obey("approve", number=number)
+            cockpit.command("approve", number=number)
         else:
-            await cockpit.typed("reject", "reason", f"no to #{number}: why? the agent reads it", True, number=number)
+            await cockpit.type("reject", "reason", f"no to #{number}: why? the agent reads it", True, number=number)
 
     async def edit(self) -> None:
         """Show the selected experiment's files in the editor; of a waiting proposal, send what was changed there."""
@@ -86,7 +82,7 @@ class Approval:
             return
         if trouble:
             cockpit.say("failed", f"{trouble}; set EDITOR")
-        elif edits and await cockpit.obey("approve", number=number, edits=edits) is not None:
-            self._copies.settled(number)
-        elif own and not edits:
+        elif edits:
+            cockpit.command("approve", lambda _: self._copies.settled(number), number=number, edits=edits)
+        elif own:
             cockpit.say("done", f"#{number}: nothing was changed; y approves it as it is")

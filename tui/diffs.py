@@ -72,7 +72,7 @@ def each_line(diff: str) -> Iterator[DiffLine]:
 def _parsed(diff: str) -> Iterator[DiffLine]:
     old = new = 0
     in_hunk = False
-    for line in diff.removesuffix("\n").split("\n") if diff else ():
+    for line in _split(diff):
         if match := _HUNK.match(line):
             old, new, in_hunk = int(match[1]), int(match[3]), True
             yield DiffLine("@", None, text.clean(line))
@@ -86,6 +86,16 @@ def _parsed(diff: str) -> Iterator[DiffLine]:
             old, new = old + (kind != "+"), new + (kind != "-")
         elif not line.startswith(("index ", "similarity ", "old mode", "new mode")):
             yield DiffLine("", None, _drawn(line), "dim")
+
+
+def _split(diff: str) -> Iterator[str]:
+    """Its lines, found as they are asked for."""
+    at = 0
+    while (end := diff.find("\n", at)) >= 0:
+        yield diff[at:end]
+        at = end + 1
+    if at < len(diff):
+        yield diff[at:]
 
 
 def _drawn(line: str) -> str:

@@ -30,7 +30,7 @@ KEYS = (
     Key("pause-after", "P", "P", "app.pause_after", "pause when this trial is over; again: do not", "Run"),
     Key("skip", "s", "s", "app.skip", "end this trial and discard its experiment", "Run", "skip", 7),
     Key("again", "r", "r", "app.again", "another trial of the selected experiment", "Run"),
-    Key("steer", "t", "t", "app.steer", "steer: a note to the agent", "Run", "steer", 3),
+    Key("steer", "t", "t", "app.steer", "steer: a note to the agent", "Run", "steer", 3, first=True),
     Key("approval", "a", "a", "app.approval", "approval on, off: each proposal waits for yes", "Run"),
     Key("yes", "y", "y n", "app.answer(True)", "yes, no to a proposal that waits and is shown", "Run", first=True),
     Key("no", "n", "", "app.answer(False)", "reject the proposal that waits, with a reason", "Run", first=True),
@@ -89,7 +89,7 @@ KEYS = (
     Key("put-back", "0", "0", "put_back", "the layout as it comes", "Layout"),
     Key("help", "question_mark,f1", "?", "app.help", "this page", "Leaving", "help", 9),
     Key("palette", "ctrl+p", "ctrl+p", "app.command_palette", "search all of this by words", "Leaving", first=True),
-    Key("leave", "q", "q", "app.leave", "leave: detach, stop after this, stop now", "Leaving", "leave", 10),
+    Key("leave", "q", "q", "app.leave", "leave: detach, stop after this, stop now", "Leaving", "leave", 10, first=True),
     Key("interrupt", "ctrl+c", "ctrl+c", "app.interrupt", "twice: stop the run now, and leave", "Leaving", first=True),
 )
 
@@ -123,17 +123,17 @@ def own(key: Key, remapped: Mapping[str, str]) -> str:
 
 
 def taken_twice(remapped: Mapping[str, str]) -> str:
-    """What the user's own keys take from another; empty if nothing."""
+    """What the user's own keys have in common with others; empty if nothing."""
     owners: dict[str, Key] = {}
     for key in KEYS:
-        if not key.first and key.id not in remapped:
+        if not key.action.startswith("app.answer") and key.id not in remapped:
             owners.update((single.key, key) for single in Binding.make_bindings([_binding(key)]))
     taken = []
     for key in KEYS:
         words = remapped.get(key.id, "")
         for single in Binding.make_bindings([(words, key.action, "")]) if words else ():
             if owner := owners.get(single.key):
-                taken.append(f"keys.{key.id} = {words!r} takes {single.key} from {owner.id}")
+                taken.append(f"keys.{key.id} = {words!r}: {format_key(single.key)} is the key of {owner.id}")
             owners[single.key] = key
     return "; ".join(taken)
 

@@ -10,6 +10,7 @@ from tui.window import Left
 
 if TYPE_CHECKING:
     from tui.app import Cockpit
+    from tui.screens.leave import Choice
 
 INTERRUPT_SECONDS = 3.0  # within which Ctrl-C comes twice
 
@@ -37,13 +38,15 @@ class Leaving:
         elif self._nothing_to_ask:
             self._go()
         elif not isinstance(cockpit.screen, LeaveScreen):
-            choice = await cockpit.push_screen_wait(LeaveScreen())
-            if choice == "detach":
-                cockpit.exit(Left("detach", "the engine goes on; `autoresearch` comes back to it"))
-            elif choice is not None:
-                await self._stop(choice)
+            await cockpit.push_screen(LeaveScreen(), self._leave)
 
-    async def interrupt(self) -> None:
+    def _leave(self, choice: Choice | None) -> None:
+        if choice == "detach":
+            self._cockpit.exit(Left("detach", "the engine goes on; `autoresearch` comes back to it"))
+        elif choice is not None:
+            self._stop(choice)
+
+    def interrupt(self) -> None:
         """Ctrl-C: the first time say what the second does, which is to stop the run now and leave."""
         cockpit, now = self._cockpit, time.monotonic()
         again = now - self._interrupted_at <= INTERRUPT_SECONDS
@@ -51,7 +54,7 @@ class Leaving:
         if self._nothing_to_ask:
             self._go() if again else cockpit.say("done", "ctrl+c again leaves, and so does q")
         elif again:
-            await self._stop("stop-now")
+            self._stop("stop-now")
         else:
             cockpit.say("done", "ctrl+c again within 3 s stops the run now (its trial is void); q leaves")
 
@@ -63,14 +66,16 @@ class Leaving:
     def _detail(self) -> str:
         return standing(self._cockpit.state, self._cockpit.clock()).detail
 
-    async def _stop(self, choice: Literal["stop", "stop-now"]) -> None:
+    def _stop(self, choice: Literal["stop", "stop-now"]) -> None:
         """Stop the run and leave: at once where an experiment is to be finished first, else when it has ended."""
-        cockpit = self._cockpit
-        effect = await cockpit.obey(choice)
-        if effect is not None and choice == "stop":
-            cockpit.exit(Left("stop", self._from_there(effect)))
-        self._stopping = effect is not None
-        self.look()
+
+        def then(effect: str) -> None:
+            if choice == "stop":
+                self._cockpit.exit(Left("stop", self._from_there(effect)))
+            self._stopping = True
+            self.look()
+
+        self._cockpit.command(choice, then)
 
     def _go(self) -> None:
         """Leave a run that is over, or only looked at, or about to end."""

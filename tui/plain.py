@@ -78,7 +78,11 @@ class _Follower:
         silent = time.monotonic() - self.said_at
         if h.ended or h.standing_still:
             return
-        if h.phase == "training" and state.live:
+        stands = standing(state, time.time())
+        if stands.word == "STALLED":
+            if silent >= WAIT_EVERY_SECONDS:
+                self._say(f"{label(state)} stalled: {stands.detail}")
+        elif h.phase == "training" and state.live:
             if silent >= STEP_EVERY_SECONDS:
                 self._say(step_line(state))
         elif silent >= WAIT_EVERY_SECONDS:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from tui import text
 
 Outcome = Literal["pending", "done", "failed"]
 PATIENCE_SECONDS = 5.0  # for an answer; it comes from a thread that does nothing else
+_DYING_SECONDS, _DYING_LOOKS = 1.0, 10  # a process that is killed lets go of its socket before its lock
 
 
 class Sender:
@@ -32,8 +34,9 @@ class Sender:
         """What has no answer yet, in the order in which it was asked for."""
         return tuple(self._line)
 
-    async def send(self, command: Command, **details: object) -> str | None:
-        """Send a command when those before it have their answers; returns when it takes effect, None if it does not.
+    def send(self, command: Command, **details: object) -> Coroutine[None, None, str | None]:
+        """Put a command in line, at once. Awaited, it is sent when those before it have their answers; returns when it
+        takes effect, None if it does not.
 
         Where no engine answers, what stands in line behind is given up with it, and named.
         """
@@ -41,6 +44,9 @@ class Sender:
             self._said, self._failed = [], False
         self._line.append(command)
         self._report(command)
+        return self._send(command, details)
+
+    async def _send(self, command: Command, details: dict[str, object]) -> str | None:
         effect, unreachable = None, self._unreachable
         try:
             async with self._turn:
@@ -68,8 +74,10 @@ class Sender:
         try:
             return control.send(self._folder, command, PATIENCE_SECONDS, **details)
         except EngineUnreachable:
-            if not control.alive(self._folder):
-                raise
+            for _ in range(_DYING_LOOKS):
+                if not control.alive(self._folder):
+                    raise
+                time.sleep(_DYING_SECONDS / _DYING_LOOKS)
             raise EngineUnreachable(self._silent()) from None
 
     def _silent(self) -> str:

@@ -65,10 +65,10 @@ def standing(state: State, now: float) -> Standing:
 def _stalled(state: State, silent: float, now: float) -> str:
     h = state.history
     if h.phase == "startup":
-        return f"not ready after {text.clock(silent)} of start-up; s skips it"
+        return f"not ready after {text.clock(silent)} of start-up; s or `autoresearch skip` ends it"
     left = pace.cut_in(h, state.pace, now)
-    ends = f", or the time limit ends it in {text.clock(left)}" if left is not None else ""
-    return f"no step for {text.clock(silent)}; s skips it{ends}"
+    ends = f", or the time limit in {text.clock(left)}" if left is not None else ""
+    return f"no step for {text.clock(silent)}; s or `autoresearch skip` ends it{ends}"
 
 
 def activity(state: State) -> str:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from rich.style import Style
 from textual.app import App
-from textual.filter import LineFilter
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.theme import Theme
 
 from tui.glyphs import FewerGlyphs, Glyphs
@@ -40,9 +40,10 @@ _ANSI = """
     ansi_bright_black ansi_bright_black ansi_blue ansi_cyan ansi_red ansi_bright_blue ansi_yellow ansi_default
     ansi_default ansi_green ansi_red ansi_default ansi_magenta ansi_green
 """
+_OF_TEXTUAL = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}  # its own widgets ask for them
 
 
-def _theme(name: str, colours: str, dark: bool) -> Theme:
+def _theme(name: str, colours: str, dark: bool, ansi: bool = False) -> Theme:
     own = dict(zip(_NAMES, colours.split(), strict=True))
     return Theme(
         name=name,
@@ -51,11 +52,13 @@ def _theme(name: str, colours: str, dark: bool) -> Theme:
         surface=own["panel-ground"],
         foreground=own["words"],
         dark=dark,
-        variables=own,
+        ansi=ansi,
+        variables={**own, **_OF_TEXTUAL} if ansi else own,
     )
 
 
-THEMES = {t.name: t for t in (_theme("night", _NIGHT, True), _theme("day", _DAY, False), _theme("ansi", _ANSI, True))}
+_ALL = _theme("night", _NIGHT, True), _theme("day", _DAY, False), _theme("ansi", _ANSI, True, ansi=True)
+THEMES = {theme.name: theme for theme in _ALL}
 DEFAULTS = THEMES["night"].variables
 
 
@@ -72,6 +75,7 @@ class ThemedApp(App[Result], Generic[Result]):
     def __init__(self, theme: str, glyphs: Glyphs) -> None:
         super().__init__()
         self._fewer_glyphs = FewerGlyphs(glyphs)
+        self._no_colour = NoColor()
         self._named_styles: dict[str, Style] = {}
         for known in THEMES.values():
             self.register_theme(known)
@@ -90,6 +94,10 @@ class ThemedApp(App[Result], Generic[Result]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()
+        if (
+            self.no_color
+        ):  # Textual would show greys: they are colours too, and may be unreadable on this terminal's own
+            filters = [*(f for f in filters if not isinstance(f, Monochrome)), self._no_colour]
         return [*filters, self._fewer_glyphs] if self._fewer_glyphs.enabled else filters
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

@@ -91,7 +91,7 @@ class RunWindow(ThemedApp[Left]):
         self._notice = Notice("done", GREETING) if new else None
         self._noticed_at = time.monotonic()
         self._about = ""  # the command that the notice is the answer to
-        self._caught_up = False
+        self._caught_up = self._in_trouble = False
 
     def get_default_screen(self) -> Screen[None]:
         return Screen() if self._start else self.research
@@ -171,6 +171,7 @@ class RunWindow(ThemedApp[Left]):
                 pause = min(max(READ_EVERY_SECONDS, quiet), READ_AT_LEAST_EVERY_SECONDS)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
+            self.feed.weighs = self.research.status.shows_load
             await asyncio.to_thread(self.feed.read)
 
     def _take(self, state: State) -> None:
@@ -188,7 +189,7 @@ class RunWindow(ThemedApp[Left]):
         """Once, when all that was recorded so far is read: say what happened since the last look."""
         if self._caught_up or self.feed.behind or self.state.history.run is None:
             return
-        self._caught_up = True
+        self._caught_up, self._in_trouble = True, standing(self.state, self.clock()).trouble
         if not self._notice and (news := self._news()):
             self.say("away", news)
 
@@ -205,8 +206,9 @@ class RunWindow(ThemedApp[Left]):
         elif waits is not None and waits != asked.waiting(was.history):
             elsewhere = self.research.experiments.selected != waits and not self.research.experiments.following
             news = f"#{waits} waits for your yes{': . shows it' if elsewhere else ''}"
-        elif stands.trouble and not standing(was, self.clock()).trouble:
+        elif stands.trouble and not self._in_trouble:
             news = f"{stands.word}: {stands.detail}"
+        self._in_trouble = stands.trouble
         if not news:
             return
         if self.config.bell:
@@ -220,6 +222,8 @@ class RunWindow(ThemedApp[Left]):
         settled = self._notice and self._notice.stage not in ("pending", "away")
         if settled and time.monotonic() - self._noticed_at > NOTICE_SECONDS:
             self._notice = None
+        if self._caught_up:
+            self._tell(self.state)  # a trial stalls while nothing happens
         self.research.tick(self.clock(), self.notice)
         self._terminal.title(title(self.state, self.clock(), self.config.glyphs))
 
@@ -242,7 +246,8 @@ class RunWindow(ThemedApp[Left]):
         """What is marked with the mouse, else the whole pane, to the terminal's clipboard (OSC 52: through ssh too)."""
         words = self.screen.get_selected_text() or self.research.shown_text
         self.copy_to_clipboard(words)
-        self.say("done", f"copied {len(words.splitlines())} lines, if this terminal takes them (OSC 52)")
+        count = len(words.splitlines())
+        self.say("done", f"copied {count} line{'s' * (count != 1)}, if this terminal takes them (OSC 52)")
 
     def action_open(self) -> None:
         """Show the active pane in the pager."""

@@ -47,6 +47,7 @@ def test_a_proposal_waits_uncommitted_until_the_yes(toy, asking):
     assert done.diff == h.pending.awaited.diff  # what was shown is what was committed
     assert not done.edited
     assert pins(toy) == ["0", "1"]
+    assert "Edited-by-user" not in git(toy, "show", "-s", "--format=%B", "refs/autoresearch/t/1")
     assert [a.number for a in events(asking, ApprovalAwaited)] == [1, 2]  # the baseline is nobody's proposal
 
 
@@ -202,6 +203,9 @@ def test_a_stop_while_it_waits_keeps_it_for_the_resume(toy, engines, asking, way
 def test_a_pause_while_it_waits_holds_the_trial_that_follows_the_yes(asking):
     assert control.send(asking, "pause") == "holds before the next trial"
     assert control.send(asking, "skip").startswith("nothing to skip")
+    assert control.send(asking, "resume") == "goes on"
+    assert control.send(asking, "resume") == "was not paused; #1 waits for your answer"
+    assert control.send(asking, "pause") == "holds before the next trial"
     control.send(asking, "approve", number=1)
     until(lambda: history(asking).paused is not None)
     assert history(asking).pending.committed

@@ -1,13 +1,13 @@
 """The cockpit's states, each as a run folder with everything of it fixed: what the snapshots and the pictures show.
 
-    python tests/tui/states.py STATE FOLDER     # write it, and show it as it stands there, at that time
+python tests/tui/states.py STATE FOLDER     # write it, and show it as it stands there, at that time
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,10 @@ from tui.feed import Feed
 
 @dataclass(frozen=True)
 class Shown:
-    """`now`: the time there, Unix seconds. `alive`: whether an engine holds the run. `keys`: pressed to get there."""
+    """`now`: the time there, Unix seconds. `alive`: whether an engine holds the run."""
 
     now: float
     alive: bool = True
-    keys: Sequence[str] = ()
 
 
 def _history(folder: Path) -> History:
@@ -42,27 +41,27 @@ def empty(folder: Path) -> Shown:
 
 
 def proposing(folder: Path) -> Shown:
-    write_run(folder, 24, live=False, ended=False)
+    write_run(folder, 17, live=False, ended=False)
     h = _history(folder)
-    append(folder, ev.Proposing(25, h.incumbent), at=h.last_time)
+    append(folder, ev.Proposing(18, h.incumbent), at=h.last_time)
     return Shown(h.last_time + 2)
 
 
 def running(folder: Path) -> Shown:
-    write_run(folder, 25)
-    return _at_last_report(folder, 25, 0.4)
+    write_run(folder, 18)
+    return _at_last_report(folder, 18, 0.4)
 
 
 def paused(folder: Path) -> Shown:
-    write_run(folder, 25)
-    shown = _at_last_report(folder, 25, 0.1)
-    append(folder, ev.Acknowledged("pause", "holds at the next step"), ev.TrialHeld(25, 1, 68), at=shown.now)
+    write_run(folder, 18)
+    shown = _at_last_report(folder, 18, 0.1)
+    append(folder, ev.Acknowledged("pause", "holds at the next step"), ev.TrialHeld(18, 1, 68), at=shown.now)
     return Shown(shown.now + 754)
 
 
 def stalled(folder: Path) -> Shown:
-    write_run(folder, 25)
-    return _at_last_report(folder, 25, 95)
+    write_run(folder, 18)
+    return _at_last_report(folder, 18, 95)
 
 
 def crashed(folder: Path) -> Shown:
@@ -70,26 +69,26 @@ def crashed(folder: Path) -> Shown:
     write_run(folder, 15, live=False, ended=False)
     h = _history(folder)
     append(folder, ev.Proposing(16, h.incumbent), at=h.last_time)
-    return Shown(h.last_time + 2, keys=("j",))
+    return Shown(h.last_time + 2)
 
 
 def gone(folder: Path) -> Shown:
     """The engine was killed in mid-training."""
-    write_run(folder, 25)
-    return Shown(_at_last_report(folder, 25, 600).now, alive=False)
+    write_run(folder, 18)
+    return Shown(_at_last_report(folder, 18, 600).now, alive=False)
 
 
 def approving(folder: Path) -> Shown:
-    write_run(folder, 24, live=False, ended=False)
+    write_run(folder, 17, live=False, ended=False)
     h = _history(folder)
     new = SOURCE.replace("SCALAR_LR = 0.5", "SCALAR_LR = 0.7").replace("WARMUP_RATIO = 0.0", "WARMUP_RATIO = 0.02")
     words = ("scalar LR 0.5 to 0.7, a short warm-up", "the residual scales move too little at this length")
     append(
         folder,
         ev.ApprovalTurned(True),
-        ev.Proposing(25, h.incumbent),
-        ev.Proposed(25, commit_of(h.incumbent or 0), h.incumbent, {"train.py": new}, *words, {}),
-        ev.ApprovalAwaited(25, diff_of(SOURCE, new)),
+        ev.Proposing(18, h.incumbent),
+        ev.Proposed(18, commit_of(h.incumbent or 0), h.incumbent, {"train.py": new}, *words, {}),
+        ev.ApprovalAwaited(18, diff_of(SOURCE, new)),
         at=h.last_time + 1,
     )
     return Shown(h.last_time + 42)
@@ -108,9 +107,9 @@ def _at_last_report(folder: Path, number: int, after_seconds: float) -> Shown:
 
 
 STATES: dict[str, Callable[[Path], Shown]] = {
-    state.__name__: state
-    for state in (empty, proposing, running, paused, stalled, crashed, gone, approving, thousand)
-}  # fmt: skip
+    state.__name__: state for state in (empty, proposing, running, paused, stalled, crashed, gone, approving, thousand)
+}
+KEYS = {"crashed": "j"}  # what is pressed to get there
 
 
 def cockpit(folder: Path, shown: Shown) -> Cockpit:

@@ -137,6 +137,13 @@ def test_what_further_trials_measured_stands_behind_the_verdict() -> None:
     assert row.index("n=2") < row.index("edited: idea")
 
 
+def test_columns_stay_in_line_beyond_the_thousandth() -> None:
+    found = [
+        text_of(finished(experiment(n), 64, None, now)) for n in (7, 999, 1000, 10_000) for now in ("", "training")
+    ]
+    assert {row.index("0.9700") for row in found} == {8}
+
+
 def test_a_crash_says_its_reason_where_there_is_no_column_for_it() -> None:
     assert "oom: idea" in text_of(finished(experiment(3, None), 50, None, ""))
     assert "× oom" in text_of(finished(experiment(3, None), 100, None, ""))

@@ -70,7 +70,8 @@ async def test_ctrl_c_copies_what_is_marked_and_only_then_means_stop(recorded: P
             await pilot.mouse_up(view, offset=(9, 1))
             await pilot.press("ctrl+c")
             await until(pilot, lambda: "copied 1 line" in screen(app))
-            assert "embeddi".startswith(app.clipboard[:4])
+            assert app.clipboard
+            assert app.clipboard in "embedding LR 0.6 to 0.75"
             await pilot.press("ctrl+c")
             await until(pilot, lambda: "again within 3 s" in screen(app))
             assert engine.heard == []

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from driving import cockpit, screen, until
 from recorded_run import write_run
 
 from core import events as ev
@@ -204,3 +205,21 @@ def test_it_is_looked_at_only_while_a_trial_runs_and_somebody_sees_it(tmp_path: 
         feed._gauge, feed.weighs = gauge, True
         feed.read()
         assert gauge.asked == []
+
+
+@pytest.mark.parametrize(("size", "shown"), [((120, 40), True), ((80, 24), False), ((120, 8), False)])
+async def test_a_window_without_room_for_it_does_not_look(tmp_path: Path, size: tuple[int, int], shown: bool) -> None:
+    gauge = Recording()
+    async with cockpit(write_run(tmp_path / "run", 3), size) as (app, pilot):
+        app.feed._gauge = gauge
+        reads = 0
+
+        def read() -> list[object]:
+            nonlocal reads
+            reads += 1
+            return Feed.read(app.feed)
+
+        app.feed.read = read
+        await until(pilot, lambda: reads >= 3)
+        assert bool(gauge.asked) == shown
+        assert ("cpu 98 %" in screen(app)) == shown

@@ -1,10 +1,10 @@
-"""The notes pane: what is known of an experiment beside its diff and log."""
+"""What stands beside the diff: the notes, a proposal that waits, the log."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from driving import cockpit, engine_of, screen, until
+from driving import cockpit, engine_of, experiments, screen, until
 from recorded_run import STARTED_AT, write_run
 from rich.cells import cell_len
 
@@ -13,6 +13,7 @@ from core.history import History, fold
 from tui.feed import Feed, find
 from tui.told import folded, notes
 from tui.widgets.diff import DiffView
+from tui.widgets.log import LogView
 from tui.widgets.notes import NotesView
 
 
@@ -133,3 +134,37 @@ async def test_a_proposal_that_waits_shows_what_would_be_committed(tmp_path: Pat
             shown = app.screen.shown_text  # type: ignore[attr-defined]
             assert "-SOFTCAP = 15.0" in shown
             assert "+SOFTCAP" not in shown, "the edit as proposed has two lines"
+
+
+# --- the log ---------------------------------------------------------------------------------------------------------
+
+
+async def test_l_follows_the_newest_and_the_end_of_its_log(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 18)
+    log = folder / "trials" / "18-1" / "log"
+    log.write_text("".join(f"line {i}\n" for i in range(200)))
+    async with cockpit(folder) as (app, pilot):
+        view = app.screen.query_one(LogView)
+        await until(pilot, lambda: "line 199" in screen(app) and "▼ following" in screen(app))
+        await pilot.press("2", "K", "K")
+        await until(pilot, lambda: "2 more below" in screen(app))
+        with log.open("a") as file:
+            file.write("line 200\n")
+        await until(pilot, lambda: "3 more below" in screen(app))
+        assert "line 200" not in screen(app), "what is read stays"
+        await pilot.press("j", "j", "l")
+        await until(pilot, lambda: "line 200" in screen(app))
+        assert experiments(app).selected == 18
+        assert view.following
+
+
+async def test_w_wraps_the_log_where_that_is_the_active_pane(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 18)
+    (folder / "trials" / "18-1" / "log").write_text("a\nb\nc\nd\n" + " ".join(f"word{i}" for i in range(40)) + "\n")
+    async with cockpit(folder) as (app, pilot):
+        await pilot.press("2")
+        await until(pilot, lambda: "word0" in screen(app))
+        assert "word38" not in screen(app)
+        await pilot.press("w")
+        await until(pilot, lambda: "word38" in screen(app))
+        assert not app.screen.query_one(DiffView).wrap

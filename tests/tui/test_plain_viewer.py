@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -100,6 +101,30 @@ def test_a_living_run_is_followed_to_its_end_with_a_step_line(tmp_path: Path) ->
     assert "loss" in out.getvalue()
     assert "#2 held at step 68" in out.getvalue()
     assert "stopped: stopped by the user; `autoresearch resume nov20` goes on from here" in out.getvalue()
+
+
+def test_a_stalled_trial_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_run(tmp_path / "nov20", 2)
+    os.utime(folder / "trials" / "2-1" / "telemetry.jsonl", (1e9, 1e9))
+    monkeypatch.setattr("tui.plain.WAIT_EVERY_SECONDS", 0.0)
+    told = threading.Event()
+
+    class Out(io.StringIO):
+        def write(self, words: str) -> int:
+            if "#2 stalled: no step for" in words and "`autoresearch skip`" in words:
+                told.set()
+            return super().write(words)
+
+    out, codes = Out(), []
+    with locks.lock(folder / "engine.lock", "busy"):
+        viewer = threading.Thread(target=lambda: codes.append(follow(folder, out=out, as_json=False, from_start=False)))
+        viewer.start()
+        assert told.wait(10), out.getvalue()
+        with (folder / "journal.jsonl").open("a") as journal:
+            journal.write(line_of(ev.RunEnded("stopped", "stopped by the user"), 1.8e9))
+        viewer.join(10)
+    assert codes == [0]
+    assert "step 67" not in out.getvalue(), "the last report is no news"
 
 
 def test_a_reader_that_closes_the_pipe_ends_it_quietly(done: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from driving import cockpit, screen, until
 from recorded_run import TRACEBACK, write_run
 
 from core import events as ev
@@ -82,7 +84,7 @@ def test_a_trial_that_stops_reporting_is_stalled_until_a_step_comes() -> None:
     assert run.stands(60.0 + 19)[0] == "RUN"
     word, detail = run.stands(60.0 + 42)
     assert word == "STALLED"
-    assert detail == "no step for 0:42; s skips it, or the time limit ends it in 3:33"
+    assert detail == "no step for 0:42; s or `autoresearch skip` ends it, or the time limit in 3:33"
     assert standing(run.state, run.now + 102).trouble
     run.reports(101.0, 601)
     assert run.stands(60.0 + 42)[0] == "RUN"
@@ -138,7 +140,7 @@ def test_a_command_that_never_reports_is_not_stalled() -> None:
 def test_a_start_up_beyond_its_limit_is_stalled() -> None:
     run = Run().begin(0)
     assert run.stands(120.0)[0] == "RUN"
-    assert run.stands(140.0) == ("STALLED", "not ready after 2:20 of start-up; s skips it")
+    assert run.stands(140.0) == ("STALLED", "not ready after 2:20 of start-up; s or `autoresearch skip` ends it")
 
 
 # --- what happened, and what is waited for ---------------------------------------------------------------------------
@@ -373,3 +375,19 @@ def test_a_replay_does_not_take_the_end_of_a_trial_for_its_last_report(tmp_path:
         seen.add(standing(replay.state, replay.clock()).word)
     assert "RUN" in seen
     assert replay.state.live is None or replay.state.live.at is None
+
+
+async def test_a_stall_rings_once_though_nothing_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[str] = []
+    async with cockpit(write_run(tmp_path / "run", 3)) as (app, pilot):
+        monkeypatch.setattr(app, "bell", lambda: rung.append("bell"))
+        assert "● RUN" in screen(app)
+        app.clock = lambda: time.time() + 60
+        await until(pilot, lambda: "! STALLED" in screen(app) and "no step for 1:0" in screen(app))
+        app._tick()
+        app._tick()
+        assert rung == ["bell"]
+        with (tmp_path / "run" / "trials" / "3-1" / "telemetry.jsonl").open("a") as reports:
+            reports.write('{"step": 70, "loss": 3.0, "seconds": 9.5, "progress": 0.6}\n')
+        app.clock = time.time
+        await until(pilot, lambda: "● RUN" in screen(app))

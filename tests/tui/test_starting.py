@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import TOY_SOURCE, TOY_TASK, git
 
-from core.locks import lock_device
 from core.errors import UsageError
 from core.launch import Options, demo_folder
+from core.locks import lock_device
 from tui import starting
 from tui.away import remember
 from tui.feed import Feed
@@ -157,6 +157,8 @@ def test_runs_to_come_back_to_are_those_here_the_demos_and_those_looked_at(
 def test_the_app_that_only_looks_does_not_load_git() -> None:
     import subprocess
 
-    code = "import sys, tui.screens.start, tui.screens.start_run; print('pygit2' in sys.modules, 'torch' in sys.modules)"
+    code = (
+        "import sys, tui.screens.start, tui.screens.start_run; print('pygit2' in sys.modules, 'torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

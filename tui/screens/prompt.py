@@ -52,7 +52,7 @@ class Prompt(ModalScreen[Typed | None]):
     def on_mount(self) -> None:
         words = self.query_one(Words)
         words.move_cursor(words.document.end)
-        words.focus()
+        self.set_focus(words)
 
     def action_keep(self) -> None:
         self.dismiss(Typed(self.query_one(Words).text, send=False))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Select, Static
 
@@ -54,22 +52,19 @@ class Choice(Select[str], inherit_bindings=False):
 
 
 class Line(Input):
-    """A line to type. `only`: the characters that it takes; others are the page's keys, which gets them as `Passed`."""
-
-    @dataclass
-    class Passed(Message):
-        """A key that is none of the line's: Textual's own line would keep it from the page's bindings."""
-
-        key: str
+    """A line to type. `only`: the characters that it takes; the others are keys of the page."""
 
     def __init__(self, value: str, placeholder: str, id: str, only: str = "") -> None:
         super().__init__(value, placeholder, id=id, compact=True, select_on_focus=False)
         self._only = only
 
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether the key is the line's own."""
+        return super().check_consume_key(key, character) and (not self._only or (character or "") in self._only)
+
     async def _on_key(self, event: events.Key) -> None:
-        if self._only and event.is_printable and (event.character or "") not in self._only:
+        if event.is_printable and not self.check_consume_key(event.key, event.character):
             event.prevent_default()
-            self.post_message(self.Passed(event.key))
 
 
 class Field(Vertical):

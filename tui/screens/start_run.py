@@ -195,12 +195,6 @@ class StartRunScreen(Screen[None]):
     def on_input_submitted(self, message: Input.Submitted) -> None:
         self.focus_next()
 
-    def on_line_passed(self, message: Line.Passed) -> None:
-        if message.key in ("j", "k"):
-            self.action_move(1 if message.key == "j" else -1)
-        elif message.key == "q":
-            self.action_leave()
-
     def on_button_pressed(self, message: Button.Pressed) -> None:
         self.start()
 

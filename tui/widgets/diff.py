@@ -31,7 +31,6 @@ _TOKENS = re.compile(
     r"""(?P<comment>\#.*)|(?P<string>[rbfu]{0,2}(?:\"{3}.*?(?:\"{3}|$)|'{3}.*?(?:'{3}|$)|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?))"""
     r"""|(?P<number>\b\d[\d_.]*(?:[eE][+-]?\d+)?\w*)|(?P<name>\b[A-Za-z_]\w*\b)"""
 )
-_FILES = re.compile(r"^--- [^\n]*\n\+\+\+ ", re.MULTILINE)
 _SIGNS = {"+": "plus", "-": "minus"}
 _ROWS = {"+": "added", "-": "removed", "@": "hunk"}
 _WORDS = {"+": "added-word", "-": "removed-word"}
@@ -119,7 +118,7 @@ class DiffView(LineView[DiffLine | Pair]):
             head = [*head, *(DiffLine("", None, r, "dim") for s in said for r in folded(text.one_line(s), width))]
         elif entry and diff == "":
             head = [*head, DiffLine("", None, "no difference", "dim")]
-        self._named = not (brief and len(_FILES.findall(found)) == 1)  # one file is named in the title already
+        self._named = not (brief and found.count("\n+++ ") == 1)  # one file is named in the title already
 
         def lines() -> Iterator[DiffLine]:
             yield from head

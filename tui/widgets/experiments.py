@@ -176,7 +176,7 @@ def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piec
     told = width >= _WITH_REASON
     said = "" if told or reason in _PLAIN_REASONS else f"{reason}: "
     return [
-        (f"{text.RUNNING if now else ' '}{e.number:>3}  ", "live" if now else "dim"),
+        (_number(e.number, text.RUNNING if now else ""), "live" if now else "dim"),
         (cell(text.score(m.value if m else None), 8, "right"), plain),
         (cell(text.delta(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
         (text.GLYPHS.get(outcome, "?") + " ", style),
@@ -188,6 +188,11 @@ def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piec
         ("edited: " if e.edited else "", "dim"),
         (text.one_line(e.description), plain),
     ]
+
+
+def _number(number: int, glyph: str) -> str:
+    """In six cells, also beyond the thousandth experiment."""
+    return f"{f'{glyph}{number:>3}' if glyph else f'{number:>4}':<6}"
 
 
 def repeated(e: Experiment) -> str:
@@ -207,7 +212,7 @@ def in_flight(p: Pending, width: int, doing: str, still: bool) -> list[Piece]:
     glyph, style = (text.PAUSED, "pausing") if still else (text.RUNNING, "live")
     described = text.one_line(p.proposed.description) if p.proposed else "…"
     return [
-        (f"{glyph}{p.number:>3}  ", style),
+        (_number(p.number, glyph), style),
         (cell(f"{doing:>17}", 17) + "  ", style),
         (" " * (11 if width >= _WITH_REASON else 2), ""),
         (" " * (18 if width >= _WITH_COST else 0), ""),
