@@ -215,7 +215,7 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
 
 
 def _finished(h: History, p: Pending) -> History:
-    if not (p.proposed and p.committed and p.judged):
+    if not (p.proposed and p.committed and p.judged) or (h.experiments and p.number <= h.experiments[-1].number):
         return h  # a foreign or damaged line: nothing to conclude from it
     experiment = Experiment(
         number=p.number,

@@ -14,7 +14,7 @@ from tui import text
 
 FILE = "file "  # how the line that names a file begins
 CONTEXT = 3  # lines around a change in the journal's diffs
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
 _WORDS = re.compile(r"\w+|\s+|.")
 _MOST_PAIRED = 2000  # lines of a change up to which deletions and additions are compared
 _LONGEST = 2000  # characters of a line that are drawn

@@ -59,7 +59,7 @@ class State:
 
     @property
     def tag(self) -> str:
-        return self.history.run.tag if self.history.run else ""
+        return text.one_line(self.history.run.tag) if self.history.run else ""
 
     @property
     def metric(self) -> str:

@@ -25,6 +25,7 @@ REFERENCE = "reference"  # the task of a workspace that `init` made: a folder fo
 PRODUCTS = {"cuda": ("PyTorch", "torch"), "mlx": ("MLX", "mlx")}  # what a backend runs on, and its package
 _DEEP = 2  # folders below the workspace in which a task.toml is looked for
 _MOST_FOLDERS = 500
+_LONGEST_PATH = 48  # characters
 _PASSED_OVER = frozenset({"node_modules", "site-packages", "__pycache__", "venv"})
 
 Choice = tuple[str, str]  # the words for it, and its value
@@ -188,9 +189,10 @@ def device_trouble(devices: Sequence[Device], chosen: str, holder: Callable[[str
 
 
 def short(path: Path) -> str:
-    """A path as people write it: from home on where it lies there."""
+    """A path as people write it: from home on where it lies there, and of a long one its end."""
     home = Path.home()
-    return f"~/{path.relative_to(home)}".removesuffix("/.") if path.is_relative_to(home) else str(path)
+    said = f"~/{path.relative_to(home)}".removesuffix("/.") if path.is_relative_to(home) else str(path)
+    return said if len(said) <= _LONGEST_PATH else f"…{said[1 - _LONGEST_PATH :]}"
 
 
 # --- what a page holds -----------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def about(entry: Experiment | Pending, width: int, brief: bool) -> Iterator[Word
     if brief:
         yield f"{head}  {text.one_line(hypothesis)}", style
         return
-    commit = f"  {entry.commit[:7]}" if isinstance(entry, Experiment) and entry.commit else ""
+    commit = f"  {text.one_line(entry.commit)[:7]}" if isinstance(entry, Experiment) and entry.commit else ""
     yield f"#{entry.number} {head}{commit}", style
     yield from ((row, "strong") for row in _paragraph(description, width, _LONGEST))
     yield from ((row, "dim") for row in _paragraph(hypothesis, width, _LONGEST))

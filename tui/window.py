@@ -167,7 +167,7 @@ class RunWindow(ThemedApp[Left]):
             self._greet()
             if not self.feed.behind:
                 self._wake.clear()
-                quiet = (time.monotonic() - changed_at) / 10  # so nothing is shown later than a tenth of how long it took
+                quiet = (time.monotonic() - changed_at) / 10  # nothing is shown later than a tenth of how long it took
                 pause = min(max(READ_EVERY_SECONDS, quiet), READ_AT_LEAST_EVERY_SECONDS)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)

@@ -45,7 +45,7 @@ def test_a_scaffolded_task_is_a_task_with_the_profile_in_it(name: str, tmp_path:
     assert made.metric.name == "val_bpb"
     assert made.early == ("evaluate",)
     assert set(made.commands) >= {"prepare", "train", "serve", "evaluate"}
-    dataset = "climbmix" if name.startswith("gpu-") else "stdlib"  # a library is too little text for the sizes of a GPU
+    dataset = "climbmix" if name.startswith(("gpu-", "mac-")) else "stdlib"  # a library is too little for a GPU
     assert content["settings"] == {"profile": name, "dataset": dataset}
     assert constants(tmp_path / "work" / "cuda" / "train.py") == {
         "DEPTH": profile.depth,

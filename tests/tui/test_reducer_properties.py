@@ -271,7 +271,7 @@ def test_every_experiment_has_its_row_its_notes_and_its_place_in_the_plot(stream
     for entry, width in itertools.product((*entries, None), (1, 10, 40, 90)):
         for words_, _ in told.notes(h, entry, width):
             drawable(words_)
-            assert width < 10 or cell_len(words_) <= max(width, 12), (width, words_)
+            assert width < 40 or cell_len(words_) <= width, (width, words_)
     for narrowed in (Listing(h, filter, search) for filter in FILTERS for search in ("", "a")):
         for place in range(len(narrowed)):
             number = narrowed.number(place)

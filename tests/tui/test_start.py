@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import autoresearch, commit_all, ended, history, kill_engine
+from conftest import until as wait_until
 from driving import screen, until
 from emulator import terminal
 from recorded_run import write_run
@@ -85,7 +86,7 @@ async def test_a_run_is_started_and_the_page_becomes_its_cockpit(toy: Path) -> N
         await type_at(pilot, app, "tag", "mine")
         await until(pilot, lambda: "the baseline and 1 experiment of 5 s" in screen(app))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: app.attached and "mine" in screen(app).splitlines()[0])
+        await until(pilot, lambda: app.attached and "mine" in screen(app).split("\n")[0])
         await until(pilot, lambda: "RATE" in screen(app))
         assert app.run_folder == toy.resolve() / ".autoresearch" / "mine"
         assert not [s for s in app.screen_stack if isinstance(s, StartRunScreen | WaitingScreen)]
@@ -169,7 +170,7 @@ async def test_a_backend_that_is_not_installed(toy: Path, monkeypatch: pytest.Mo
         assert "×" not in screen(app)
         app.screen.query_one("#backend").focus()
         await pilot.press("right")
-        await until(pilot, lambda: "pip install 'autoresearch-tui[mlx]'" in screen(app))
+        await until(pilot, lambda: "pip install 'autoresearch-tui[mlx]'" in " ".join(screen(app).split()))
         assert "mlx · MLX, not installed" in screen(app)
         await pilot.press("left")
         await until(pilot, lambda: "×" not in screen(app))
@@ -179,11 +180,10 @@ async def test_a_device_that_is_held_says_by_whom_and_is_free_again_by_itself(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.screens.start_run.LOOK_AGAIN_SECONDS", 0.05)
-    with lock_device("cpu", "cpu", "/far/.autoresearch/nov20"):
-        async with start_page(StartRunScreen(Options(str(toy)))) as (app, pilot):
-            await until(pilot, lambda: "in use by run nov20 in /far" in screen(app))
     async with start_page(StartRunScreen(Options(str(toy)))) as (app, pilot):
         await until(pilot, lambda: "auto: cpu" in screen(app))
+        with lock_device("cpu", "cpu", "/far/.autoresearch/nov20"):
+            await until(pilot, lambda: "in use by run nov20 in /far" in screen(app))
         await until(pilot, lambda: "in use" not in screen(app))
 
 
@@ -221,8 +221,7 @@ async def test_leaving_the_app_calls_it_off_too(toy: Path) -> None:
         await until(pilot, lambda: "packing rows" in screen(app))
         told = next(line for line in screen(app).splitlines() if "packing rows" in line)
         pids = [int(word) for word in told.split() if word.isdigit()]
-        app.exit()
-        await until(pilot, lambda: not any(map(psutil.pid_exists, pids)))
+    wait_until(lambda: not any(map(psutil.pid_exists, pids)))
     assert not (toy / ".autoresearch").exists()
 
 
@@ -288,7 +287,7 @@ async def test_the_first_page_offers_what_is_here(toy: Path) -> None:
     async with start_page(StartScreen(toy)) as (app, pilot):
         await until(pilot, lambda: "nov19" in screen(app))
         shown = screen(app)
-        for words in ("research in /", "toy · loss", "needs nothing", "make a workspace", "the demo ·", "q leave"):
+        for words in ("research in …", "toy · loss", "needs nothing", "make a workspace", "the demo ·", "q leave"):
             assert words in shown
         await pilot.press("enter")
         await until(pilot, lambda: "a new run in" in screen(app))
@@ -382,7 +381,7 @@ def test_a_demo_that_goes_on_is_come_back_to_and_one_that_is_over_is_offered(tmp
         t.press("q")
         t.until(lambda: t.process.poll() is not None)
     with lock(folder / "engine.lock", "busy"), terminal(*command) as t:
-        t.until(lambda: "nov19" in t.screen.display[0])
+        t.until(lambda: "nov20" in t.screen.display[0])
         t.process.send_signal(signal.SIGTERM)
         t.until(lambda: t.process.poll() is not None)
     assert history(folder).ended is not None

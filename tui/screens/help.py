@@ -13,7 +13,10 @@ from textual.widgets import Static
 
 from tui import config, keys
 
-GLYPHS = (("●", "kept"), ("·", "discarded"), ("×", "crash"), ("▶", "running"), ("‖", "paused"), ("↑", "off the scale"))
+GLYPHS = (
+    ("●", "kept"), ("·", "discarded"), ("×", "crash"), ("▶", "running"), ("‖", "paused"),
+    ("?", "waits for you"), ("!", "stalled"), ("↑", "off the scale"),
+)  # fmt: skip
 
 
 class HelpScreen(ModalScreen[None]):
@@ -45,7 +48,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _words(self) -> Text:
         words = Text()
-        words.append("  " + "   ".join(f"{glyph} {meaning}" for glyph, meaning in GLYPHS) + "\n")
+        words.append("  " + "  ".join(f"{glyph} {meaning}" for glyph, meaning in GLYPHS) + "\n")
         words.append(f"A key can be changed by its grey name: [keys] in {config.path()}\n")
         words.append("The mouse: a click selects, on a key below presses it; what is marked by dragging, c copies.\n")
         words.append("Shift with the mouse is the terminal's own way to mark.\n")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import TextArea
 
@@ -25,42 +25,49 @@ class Typed:
 
 
 class Words(TextArea):
-    """Pasted text is cleaned: nothing but letters may reach the terminal."""
+    """Its keys are no bindings: those overtake letters that were typed before them."""
+
+    @dataclass
+    class Ended(Message):
+        """Nothing more is typed; `send` or keep it."""
+
+        send: bool
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key not in ("enter", "escape", "ctrl+j"):
+            return
+        event.stop()
+        event.prevent_default()
+        if event.key == "ctrl+j":
+            self.insert("\n")
+        else:
+            self.post_message(self.Ended(event.key == "enter"))
 
     def on_paste(self, event: events.Paste) -> None:
+        """Nothing but letters may reach the terminal."""
         event.text = "\n".join(text.clean_lines(event.text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 class Prompt(ModalScreen[Typed | None]):
     """Returns what was typed; `draft` is what was typed the last time, `empty` whether nothing at all may be sent."""
 
-    BINDINGS = [  # noqa: RUF012
-        Binding("escape", "keep", "keep it for later", priority=True),
-        Binding("ctrl+j", "new_line", "new line", priority=True),
-        Binding("enter", "send", "send", priority=True),
-    ]
-
     def __init__(self, title: str, draft: str = "", *, empty: bool = False) -> None:
         super().__init__(classes="bottom")
-        self._title, self._draft, self._empty = title, draft, empty
+        self._title, self._empty = title, empty
+        self._words = Words(
+            draft, soft_wrap=True, show_line_numbers=False, compact=True, highlight_cursor_line=False
+        )  # fmt: skip
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
             box.border_title, box.border_subtitle = self._title, FOOT
-            yield Words(self._draft, soft_wrap=True, show_line_numbers=False, compact=True, highlight_cursor_line=False)
+            yield self._words
 
     def on_mount(self) -> None:
-        words = self.query_one(Words)
-        words.move_cursor(words.document.end)
-        self.set_focus(words)
+        self._words.move_cursor(self._words.document.end)
+        self.set_focus(self._words)
 
-    def action_keep(self) -> None:
-        self.dismiss(Typed(self.query_one(Words).text, send=False))
-
-    def action_new_line(self) -> None:
-        self.query_one(Words).insert("\n")
-
-    def action_send(self) -> None:
-        typed = self.query_one(Words).text.strip()
-        if typed or self._empty:
-            self.dismiss(Typed(typed, send=True))
+    def on_words_ended(self, message: Words.Ended) -> None:
+        typed = self._words.text.strip()
+        if typed or self._empty or not message.send:
+            self.dismiss(Typed(typed, message.send))

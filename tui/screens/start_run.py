@@ -89,7 +89,7 @@ class StartRunScreen(Screen[None]):
         self._fit()
         self.look()
         self.ask_backends()
-        self.set_interval(LOOK_AGAIN_SECONDS, self.look)
+        self.set_interval(LOOK_AGAIN_SECONDS, self._look_again)
 
     # --- what it holds
 
@@ -153,6 +153,10 @@ class StartRunScreen(Screen[None]):
         await asyncio.sleep(PATIENCE_SECONDS)
         wish, wrong = starting.options_of(self.chosen, self.tasks, self.given)
         self._show(await asyncio.to_thread(_look, wish), wrong)
+
+    def _look_again(self) -> None:
+        if not any(worker.group == "look" and worker.is_running for worker in self.workers):
+            self.look()
 
     def _show(self, outlook: Outlook, wrong: Mapping[str, str]) -> list[str]:
         """Show it; returns the entries that something stands against."""

@@ -62,8 +62,8 @@ class LogView(LineView[str]):
         self.call_after_refresh(self._to_end)  # how far it scrolls is known only then
 
     def _to_end(self) -> None:
-        if self.following:
-            self.scroll_to(0, self.max_scroll_y, animate=False)
+        if self.following and self.size.height:  # forced: whether it scrolls is settled only with the next layout
+            self.scroll_to(0, self.max_scroll_y, animate=False, force=True)
 
 
 def _line(line: str) -> tuple[Sequence[Piece], str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 import time
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -19,9 +18,11 @@ from tui.feed import State
 from tui.load import Load
 from tui.pace import over_at, score_in, training_left
 from tui.standing import Standing, activity, counts, label, last_crash, standing
+from tui.told import folded
 from tui.widgets.paint import Part, Piece, fit, part, shorten, strip
 
 _ROOMY = 100  # columns from which everything about the run stands in the first row
+_MORE_ROWS = (4, 5, 6)  # for which the stylesheet has a class
 _VAST = 160  # columns from which the trial has two rows: its progress, and its curves
 
 
@@ -60,8 +61,8 @@ class StatusStrip(Widget, can_focus=False):
         self._state, self._now, self._notice = state, now, notice
         before, size = self._drawn, self._drawn_for
         self._draw()
-        usual = 3 + (self.size.width >= _VAST)
-        self.styles.height = len(self._drawn) if len(self._drawn) > usual else None  # None: as the stylesheet says
+        for more in _MORE_ROWS:
+            self.set_class(len(self._drawn) == more, f"-rows-{more}")
         if size != self._drawn_for:
             self.refresh()
         else:
@@ -221,7 +222,7 @@ def words(state: State, now: float, width: int, notice: Notice | None) -> list[l
     explains = notice or standing(state, now).detail
     if explains and left[0].width > width > 20:
         sentence, style = left[0].pieces[0]
-        return [[(line, style)] for line in textwrap.wrap(sentence, width)[:3]]
+        return [[(line, style)] for line in folded(sentence, width)[:3]]
     right = [part(2, (_where(state) if width < _ROOMY else "", "dim"))]
     return [shorten(fit(left, right, width), width)]
 
