@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +86,17 @@ def _listen(
     """Run a command, pass its lines on as they come. Returns its exit status and its last line, which is kept back
     where the status says that it is a message for the user."""
     process = sandbox.spawn(argv, cwd=folder, env=env, output=subprocess.PIPE)
-    last = ""
+    last, told = "", True
     try:
         assert process.stdout is not None
-        for line in process.stdout:
+        for line in _lines(process.stdout.fileno()):
+            if not told:
+                progress(last)
+                told = True
             if text := plain(line.decode("utf-8", "replace")).strip():
-                if last:
-                    progress(last)
-                last = text
+                last, told = text, False
         code = process.wait()
-        if last and code != BAD_INPUT:
+        if not told and code != BAD_INPUT:
             progress(last)
     finally:
         sandbox.kill_tree(process)
@@ -102,6 +104,21 @@ def _listen(
         if process.stdout:
             process.stdout.close()
     return code, last
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """The lines that a process writes, and an empty one after a second in which it wrote none."""
+    rest = b""
+    while True:
+        if not select.select([descriptor], [], [], 1.0)[0]:
+            yield b""
+            continue
+        data = os.read(descriptor, 65536)
+        if not data:
+            yield from filter(None, [rest])
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
 
 
 def _environment(trial_file: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pytest
 from conftest import TOY_TASK
 
 from core import sandbox
+from core.errors import UsageError
 from core.prepare import prepare
 from core.task import read
 
@@ -35,3 +36,28 @@ def test_prepare_alone_learns_of_hub_proxies_and_certificates(toy: Path, monkeyp
     assert seen.items() >= NETWORK.items()
     assert not {"ANTHROPIC_API_KEY", "MY_HF_ENDPOINT"} & set(seen)
     assert not set(NETWORK) & set(sandbox.environment(toy / "trial.json"))
+
+
+WAITING = """\
+import pathlib, sys, time
+print("downloading", flush=True)
+while not pathlib.Path("go").exists():
+    time.sleep(0.05)
+print("cannot be read; mend it", file=sys.stderr)
+sys.exit(2)
+"""
+
+
+def test_a_line_is_told_while_the_command_works_and_the_last_words_are_the_error(toy: Path) -> None:
+    (toy / "task.toml").write_text(TOY_TASK.replace("[commands]\n", '[commands]\nprepare = "{python} -P prepare.py"\n'))
+    (toy / "prepare.py").write_text(WAITING)
+    task, _ = read(toy, "")
+    told: list[str] = []
+
+    def hear(line: str) -> None:
+        told.append(line)
+        (toy / "go").touch()  # the command ends only after its first line was told
+
+    with pytest.raises(UsageError, match=r"^cannot be read; mend it$"):
+        prepare(task, toy, "auto", None, hear)
+    assert told == ["downloading"]

@@ -1,0 +1,199 @@
+"""What proves a key: a cockpit to press it in, and what it then shows or sends. Here those that control the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from driving import experiments, screen, until
+from listening import Listener
+from recorded_run import SOURCE
+from textual.pilot import Pilot
+
+from core import events as ev
+from tui import programs
+from tui.app import Cockpit, Left
+from tui.screens.help import HelpScreen
+from tui.screens.leave import LeaveScreen
+from tui.widgets.diff import DiffView
+
+
+@dataclass
+class At:
+    """A cockpit at 120x40 over a recorded run, experiment 18 in mid-training."""
+
+    app: Cockpit
+    pilot: Pilot[Left]
+    engine: Listener
+    monkeypatch: pytest.MonkeyPatch
+
+    async def press(self, *pressed: str) -> None:
+        await self.pilot.press(*pressed)
+
+    async def sees(self, words: str) -> None:
+        await until(self.pilot, lambda: words in screen(self.app))
+
+    async def sent(self, *commands: str) -> None:
+        await until(self.pilot, lambda: self.engine.commands == list(commands))
+
+    @property
+    def selected(self) -> int | None:
+        return experiments(self.app).selected
+
+    @property
+    def diff(self) -> DiffView:
+        return self.app.screen_stack[0].query_one(DiffView)
+
+    async def long_diff(self) -> None:
+        """Give what is selected a diff to move about in, of five hunks."""
+        hunks = (
+            f"@@ -{n},90 +{n},90 @@\n" + "".join(f"+line {i} {SOURCE.splitlines()[i % 20]}\n" for i in range(90))
+            for n in range(1, 500, 100)
+        )
+        self.engine.write(ev.Committed(18, "c" * 40, "r", "--- a/train.py\n+++ b/train.py\n" + "".join(hunks), 500))
+        await until(self.pilot, lambda: self.diff.virtual_size.height > 400)
+
+
+Proof = Callable[[At], Awaitable[None]]
+PROOFS: dict[str, Proof] = {}
+
+
+def proves(*ids: str) -> Callable[[Proof], Proof]:
+    def keep(proof: Proof) -> Proof:
+        PROOFS.update(dict.fromkeys(ids, proof))
+        return proof
+
+    return keep
+
+
+# --- the run ---------------------------------------------------------------------------------------------------------
+
+
+@proves("pause")
+async def _(at: At) -> None:
+    at.engine.answers["pause"] = "holds at the next step"
+    await at.press("p")
+    await at.sees("pause: holds at the next step")
+    await at.press("space")
+    await at.sent("pause", "resume")
+
+
+@proves("pause-after")
+async def _(at: At) -> None:
+    at.engine.answers["pause-after"] = "pauses after this trial"
+    await at.press("P")
+    await at.sees("pause-after: pauses after this trial")
+    at.engine.write(ev.Acknowledged("pause-after", "pauses after this trial"))
+    await until(at.pilot, lambda: bool(at.app.state.asked))
+    await at.press("P")
+    await at.sent("pause-after", "resume")
+
+
+@proves("skip")
+async def _(at: At) -> None:
+    await at.press("s")
+    await at.sees("skip: as you wish")
+    await at.sent("skip")
+
+
+@proves("again")
+async def _(at: At) -> None:
+    await at.press("r")
+    await at.sees("select a finished experiment first")
+    await at.press("j", "r")
+    await at.sees("again: as you wish")
+    assert at.engine.heard == [{"command": "again", "number": 17}]
+
+
+@proves("steer")
+async def _(at: At) -> None:
+    await at.press("t", *"try", "space", *"GELU", "enter")
+    await at.sees("steer: as you wish")
+    assert at.engine.heard == [{"command": "steer", "text": "try GELU"}]
+
+
+@proves("approval")
+async def _(at: At) -> None:
+    await at.press("a")
+    await at.sent("approval-on")
+    at.engine.write(ev.ApprovalTurned(True))
+    await until(at.pilot, lambda: at.app.state.history.approval)
+    await at.press("a")
+    await at.sent("approval-on", "approval-off")
+
+
+@proves("yes", "no")
+async def _(at: At) -> None:
+    """What they do while a proposal waits: test_keys_approval.py."""
+    await at.press("y", "n")
+    assert at.engine.heard == []
+    assert at.app.screen is at.app.research
+
+
+@proves("edit")
+async def _(at: At) -> None:
+    seen: list[str] = []
+
+    def run(app: object, argv: list[str], said: bytes | None, folder: Path) -> str:
+        seen.append((folder / argv[-1]).read_text())
+        assert not os.stat(folder / argv[-1]).st_mode & 0o222
+        return ""
+
+    at.monkeypatch.setattr(programs, "run", run)
+    await at.press("b", "e")
+    await until(at.pilot, lambda: bool(seen))
+    assert 'WINDOW_PATTERN = "L"' in seen[0]
+    assert seen[0].count("\n") == SOURCE.count("\n")
+
+
+# --- leaving ---------------------------------------------------------------------------------------------------------
+
+
+@proves("screenshot")
+async def _(at: At) -> None:
+    at.monkeypatch.chdir(at.engine.folder)
+    await at.press("S")
+    await at.sees("saved ")
+    assert "best" in next(at.engine.folder.glob("*.svg")).read_text()
+
+
+@proves("help")
+async def _(at: At) -> None:
+    await at.press("?")
+    assert isinstance(at.app.screen, HelpScreen)
+    await at.press("escape", "f1")
+    assert isinstance(at.app.screen, HelpScreen)
+
+
+@proves("palette")
+async def _(at: At) -> None:
+    await at.press("ctrl+p", *"end", "space", *"this", "space", *"trial")
+    await at.sees("end this trial and discard its experiment")
+    await at.press("enter")
+    await at.sent("skip")
+
+
+@proves("leave")
+async def _(at: At) -> None:
+    await at.press("q")
+    assert isinstance(at.app.screen, LeaveScreen)
+    await at.press("d")
+    await until(at.pilot, lambda: at.app.return_value is not None)
+    assert at.engine.heard == []
+
+
+@proves("interrupt")
+async def _(at: At) -> None:
+    await at.press("ctrl+c")
+    await at.sees("ctrl+c again within 3 s stops the run now (its trial is void); q leaves")
+    assert at.engine.heard == []
+    await at.press("ctrl+c")
+    await at.sent("stop-now")
+    at.engine.write(ev.RunEnded("stopped", "stopped by the user"))
+    await until(at.pilot, lambda: at.app.return_value is not None)
+    assert at.app.return_value is not None
+    assert at.app.return_value.choice == "stop-now"
+    assert "autoresearch resume nov20" in at.app.return_value.message
