@@ -17,9 +17,10 @@ from tui.away import remember
 from tui.feed import Feed, State, find
 from tui.keys import Key
 from tui.leaving import Leaving
+from tui.output import OutputWindow
 from tui.sending import Outcome, Sender
 from tui.standing import standing
-from tui.window import GREETING, Left, RunWindow
+from tui.window import GREETING, Left
 
 __all__ = ["GREETING", "Cockpit", "Left", "run_cockpit", "run_start"]
 
@@ -51,7 +52,7 @@ def _offers() -> type[Provider]:
     return Offers
 
 
-class Cockpit(RunWindow):
+class Cockpit(OutputWindow):
     """`read_only`: what the keys would ask of an engine is refused, and said."""
 
     BINDINGS = keys.first_bindings()

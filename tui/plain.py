@@ -144,7 +144,7 @@ def tell(event: ev.Event, state: State) -> list[str]:
         case ev.RunContinued():
             return ["goes on"]
         case ev.Acknowledged():
-            return [f"{event.command}: {text.one_line(event.effect)}"]
+            return [text.one_line(f"{event.command}: {event.effect}")]
         case ev.ProposalRefused():
             about = f" ({text.one_line(event.description)})" if event.description else ""
             return [f"{_label(event.number)} refused: {text.one_line(event.reason)}{about}"]
@@ -246,7 +246,7 @@ def verdict_line(state: State, experiment: Experiment) -> str:
     label = " (self-reported)" if measurement and measurement.self_reported else ""
     reason, described = text.one_line(verdict.reason), text.one_line(experiment.description)
     parts = (
-        f"{_label(experiment.number)} {glyph} {verdict.outcome:<8}{value}{label}",
+        f"{_label(experiment.number)} {glyph} {text.one_line(verdict.outcome):<8}{value}{label}",
         text.delta(experiment.delta),
         reason,
         described if described != reason else "",

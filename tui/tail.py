@@ -17,6 +17,7 @@ from tui import text
 LOG_BYTES = 64 * 1024  # of a log's end that viewers show
 _CHUNK = 1 << 20
 _DECODER = json.JSONDecoder()
+_GREATEST = 2**63  # of whole numbers: beyond it nothing of ours counts, and no clock or float can take them
 _EDITING = ("Proposed", "Approved")
 
 
@@ -103,7 +104,8 @@ def to_event(record: dict[str, Any]) -> tuple[ev.Event, float] | None:
         return None
     kind: type = type(event)
     for name, kinds in _kinds(kind):
-        if not isinstance(getattr(event, name), kinds):
+        value = getattr(event, name)
+        if not isinstance(value, kinds) or (isinstance(value, int) and abs(value) > _GREATEST):
             return None
     return event, at
 

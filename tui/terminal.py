@@ -5,6 +5,9 @@ Titles are OSC 2, kept and given back by xterm's stack of titles (CSI 22;0t, 23;
 
 from __future__ import annotations
 
+import os
+import select
+import sys
 from collections.abc import Callable, Mapping
 
 from tui import text
@@ -61,3 +64,14 @@ class Terminal:
             self._write(f"\x1b]777;notify;{who.replace(';', ',')};{words.replace(';', ',')}\x07")
         else:
             self._write(f"\x1b]9;{who}: {words}\x07")
+
+
+def gone() -> Callable[[], bool]:
+    """A question: has the terminal that is standard input hung up since? SIGHUP tells only those it belongs to, and
+    reading from it is then an endless end of file."""
+    stdin = sys.__stdin__
+    if stdin is None or stdin.closed or not os.isatty(stdin.fileno()):
+        return lambda: False
+    poll = select.poll()
+    poll.register(stdin.fileno(), 0)
+    return lambda: any(what & (select.POLLHUP | select.POLLERR) for _, what in poll.poll(0))

@@ -13,6 +13,7 @@ from core.events import RunStarted
 from core.experiment import Experiment, Measurement
 from core.history import History, Note, Pending
 from tui import text
+from tui.tail import as_float
 
 Words = tuple[str, str]  # a row, and its style in app.tcss
 
@@ -46,7 +47,8 @@ def _head(entry: Experiment | Pending) -> Words:
     if isinstance(entry, Experiment):
         verdict, m = entry.verdict, entry.measurement
         figures = f"  {text.score(m.value, 6)}  {text.delta(entry.delta, 6)}" if m else ""
-        head = f"{text.GLYPHS.get(verdict.outcome, '?')} {verdict.outcome}: {text.one_line(verdict.reason)}{figures}"
+        said = text.one_line(f"{verdict.outcome}: {verdict.reason}")
+        head = f"{text.GLYPHS.get(verdict.outcome, '?')} {said}{figures}"
         return head.rstrip(), _STYLES.get(verdict.outcome, "")
     if entry.awaited:
         return f"{text.WAITING} waits for your yes", "pausing"
@@ -133,8 +135,8 @@ def _facts(entry: Experiment | Pending, width: int) -> list[Words]:
 
 
 def _findings(m: Measurement) -> list[tuple[str, str]]:
-    numbers = [(k, v) for k, v in m.findings.items() if isinstance(v, int | float) and not isinstance(v, bool)]
-    return [(name, f"{value:.6g}") for name, value in numbers if math.isfinite(value)][:_MOST_FINDINGS]
+    numbers = [(name, as_float(value)) for name, value in m.findings.items()]
+    return [(name, f"{x:.6g}") for name, x in numbers if x is not None and math.isfinite(x)][:_MOST_FINDINGS]
 
 
 def _repeats(history: History, entry: Experiment | Pending, width: int) -> list[Words]:

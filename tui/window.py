@@ -19,13 +19,13 @@ from typing import Literal
 from textual import work
 from textual.screen import Screen
 
-from tui import asked, config, programs, text
+from tui import asked, config, text
 from tui.away import last_look, while_away
 from tui.feed import Feed, State
 from tui.keys import KEYS, taken_twice
 from tui.screens.research import ResearchScreen
 from tui.standing import standing
-from tui.terminal import Terminal, title
+from tui.terminal import Terminal, gone, title
 from tui.themes import THEMES, ThemedApp
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.status import Notice, Stage
@@ -79,6 +79,7 @@ class RunWindow(ThemedApp[Left]):
         self._start = start
         self._wake = asyncio.Event()
         self._terminal = Terminal(self._write, os.environ)
+        self._terminal_gone = gone()
         self._look_at(run_folder, feed or Feed(run_folder), new)
         trouble = self.config.trouble or taken_twice(self.config.keys)
         if trouble:
@@ -219,6 +220,8 @@ class RunWindow(ThemedApp[Left]):
             self.say("done", news)
 
     def _tick(self) -> None:
+        if not self.is_headless and self._terminal_gone():
+            signal.raise_signal(signal.SIGHUP)
         settled = self._notice and self._notice.stage not in ("pending", "away")
         if settled and time.monotonic() - self._noticed_at > NOTICE_SECONDS:
             self._notice = None
@@ -239,36 +242,3 @@ class RunWindow(ThemedApp[Left]):
     def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
         self.feed.wanted = message.number
         self._wake.set()
-
-    # --- what it hands out
-
-    def action_copy(self) -> None:
-        """What is marked with the mouse, else the whole pane, to the terminal's clipboard (OSC 52: through ssh too)."""
-        words = self.screen.get_selected_text() or self.research.shown_text
-        self.copy_to_clipboard(words)
-        count = len(words.splitlines())
-        self.say("done", f"copied {count} line{'s' * (count != 1)}, if this terminal takes them (OSC 52)")
-
-    def action_open(self) -> None:
-        """Show the active pane in the pager."""
-        if trouble := self.run_program(programs.pager(), self.research.shown_text.encode()):
-            self.say("failed", f"{trouble}; set PAGER")
-
-    def action_picture(self) -> None:
-        """Save the screen as SVG."""
-        try:
-            path = self.save_screenshot(path=str(Path.cwd()))
-        except OSError as error:
-            self.say("failed", f"no picture: {error.strerror or error}")
-        else:
-            self.say("done", f"saved {path}")
-
-    def action_help(self) -> None:
-        """The keys and the glyphs."""
-        from tui.screens.help import HelpScreen
-
-        self.push_screen(HelpScreen(self.config.keys))
-
-    def run_program(self, argv: list[str], said: bytes | None = None, folder: Path | None = None) -> str:
-        """Give the terminal to a program until it ends. Returns what went wrong, empty if nothing did."""
-        return programs.run(self, argv, said, folder)

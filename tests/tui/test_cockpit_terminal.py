@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from contextlib import AbstractContextManager
@@ -57,6 +58,14 @@ def test_a_terminal_that_hangs_up_takes_the_cockpit_with_it(recorded: Path) -> N
     with cockpit(recorded) as t:
         t.until(lambda: "best 2.2993 (#13)" in t.shown)
         t.process.send_signal(signal.SIGHUP)  # nobody reads what it writes from here on
+        assert t.process.wait(10) == -signal.SIGHUP
+
+
+def test_a_terminal_that_goes_without_a_word_takes_the_cockpit_with_it(recorded: Path) -> None:
+    with cockpit(recorded) as t:  # not its controlling terminal, so no SIGHUP comes when it hangs up
+        t.until(lambda: "best 2.2993 (#13)" in t.shown)
+        os.close(t.master)
+        t.master = os.open(os.devnull, os.O_RDWR)
         assert t.process.wait(10) == -signal.SIGHUP
 
 

@@ -61,7 +61,7 @@ def test_a_killed_cockpit_gives_the_title_back(recorded: Path) -> None:
 
 def test_a_crash_gives_the_title_back(recorded: Path) -> None:
     crash = PROGRAM.replace(
-        "print(", "from tui.window import RunWindow; RunWindow.action_copy = lambda self: 1 / 0; print("
+        "print(", "from tui.output import OutputWindow; OutputWindow.action_copy = lambda self: 1 / 0; print("
     )
     with listener(recorded), terminal(sys.executable, "-c", crash, str(recorded)) as t:
         t.until(lambda: t.screen.title == "● 2.2993 #18 autoresearch")

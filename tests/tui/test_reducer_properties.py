@@ -63,10 +63,11 @@ OPEN = st.sampled_from([
     {"num_steps": 0, "tokens_per_second": math.inf, "a\nb": math.nan}, {"num_steps": HUGE, "big": HUGE, "total_tokens_M": 1},
     {"commands": {"train": "x"}, "metric": {"name": ""}}, {"num_steps": -3, "total_tokens_M": "x"},
 ])  # fmt: skip
+OUTCOMES = ("keep", "discard", "crash", "\x1b[2J")  # the last is of a newer engine, or of nobody
 EDITS = st.sampled_from([{}, {"train.py": "x = 1\n"}, {"\x1b[31m": "\x00"}])
 BY_ANNOTATION: dict[str, st.SearchStrategy[object]] = {
     "int": NUMBERS, "float": FLOATS, "str": TEXTS, "bool": st.booleans(),
-    "Outcome": st.sampled_from(["keep", "discard", "crash"]), "tuple[str, ...]": st.lists(TEXTS, max_size=3).map(tuple),
+    "Outcome": st.sampled_from(OUTCOMES), "tuple[str, ...]": st.lists(TEXTS, max_size=3).map(tuple),
     "Mapping[str, Any]": OPEN, "Mapping[str, str]": EDITS,
 }  # fmt: skip
 BY_NAME: dict[str, st.SearchStrategy[object]] = {"diff": st.sampled_from(DIFFS) | TEXTS}
@@ -125,7 +126,9 @@ def streams(draw: st.DrawFn) -> list[tuple[ev.Event, float]]:
         found += draw(stretches(number))
     found += draw(st.lists(ANY_EVENT, max_size=6))
     wild = draw(st.integers(0, 3)) == 0
-    times = st.floats(allow_nan=False, allow_infinity=False) if wild else st.floats(STARTED_AT - 4000, STARTED_AT + 9000)
+    times = (
+        st.floats(allow_nan=False, allow_infinity=False) if wild else st.floats(STARTED_AT - 4000, STARTED_AT + 9000)
+    )
     return [(event, draw(times) if wild else draw(times)) for event in found]
 
 
@@ -168,7 +171,7 @@ def adds_up(h: History) -> None:
     assert h.waiting is None or h.pending is not None
     assert h.next_number >= min(0, *numbers, h.pending.number if h.pending else 0)
     baseline_kept = sum(e.number <= 0 and e.verdict.outcome == "keep" for e in h.experiments)
-    assert sum(h.count(outcome) for outcome in ("keep", "discard", "crash")) + baseline_kept == len(numbers)
+    assert sum(h.count(outcome) for outcome in OUTCOMES) + baseline_kept == len(numbers)
 
 
 @FEW
@@ -196,11 +199,13 @@ def test_the_viewers_fold_is_the_same_in_whatever_portions_it_is_read(
     assert repr(feed.fold(feed.fold(State(alive=True), read[:cut]), read[cut:])) == repr(one_by_one)
     h = one_by_one.history
     adds_up(h)
-    for outcome in ("keep", "discard", "crash"):
+    for outcome in OUTCOMES:
         assert one_by_one.counts.get(outcome, 0) == h.count(outcome)
     assert (one_by_one.best and one_by_one.best.number) == h.incumbent
     live = one_by_one.live
-    assert (live and (live.number, live.trial)) == (h.pending and (h.pending.trial or None) and (h.pending.number, h.pending.trial))
+    assert (live and (live.number, live.trial)) == (
+        h.pending and (h.pending.trial or None) and (h.pending.number, h.pending.trial)
+    )
 
 
 # --- what is painted -------------------------------------------------------------------------------------------------
@@ -265,7 +270,9 @@ def test_every_experiment_has_its_row_its_notes_and_its_place_in_the_plot(stream
     entries = [*h.experiments, *([h.pending] if h.pending else [])]
     for entry, width in itertools.product(entries, (20, 48, 79, 144)):
         pieces = (
-            finished(entry, width, h.incumbent, "training") if entry in h.experiments else in_flight(entry, width, "x", False)
+            finished(entry, width, h.incumbent, "training")
+            if entry in h.experiments
+            else in_flight(entry, width, "x", False)
         )
         row(shorten(pieces, width), width)
     for entry, width in itertools.product((*entries, None), (1, 10, 40, 90)):

@@ -180,7 +180,7 @@ def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piec
         (cell(text.score(m.value if m else None), 8, "right"), plain),
         (cell(text.delta(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
         (text.GLYPHS.get(outcome, "?") + " ", style),
-        (cell(reason or outcome, 9) if told else "", "crashed" if outcome == "crash" else "dim"),
+        (cell(reason or text.one_line(outcome), 9) if told else "", "crashed" if outcome == "crash" else "dim"),
         (cost if width >= _WITH_COST else "", "dim"),
         (f"{now} once more: " if now else "", "live"),
         (said, "crashed" if outcome == "crash" else "dim"),

@@ -1,0 +1,43 @@
+"""What the cockpit hands out: to the clipboard, to the user's own programs, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui import programs
+from tui.window import RunWindow
+
+
+class OutputWindow(RunWindow):
+    """A window whose panes can be taken elsewhere."""
+
+    def action_copy(self) -> None:
+        """What is marked with the mouse, else the whole pane, to the terminal's clipboard (OSC 52: through ssh too)."""
+        words = self.screen.get_selected_text() or self.research.shown_text
+        self.copy_to_clipboard(words)
+        count = len(words.splitlines())
+        self.say("done", f"copied {count} line{'s' * (count != 1)}, if this terminal takes them (OSC 52)")
+
+    def action_open(self) -> None:
+        """Show the active pane in the pager."""
+        if trouble := self.run_program(programs.pager(), self.research.shown_text.encode()):
+            self.say("failed", f"{trouble}; set PAGER")
+
+    def action_picture(self) -> None:
+        """Save the screen as SVG."""
+        try:
+            path = self.save_screenshot(path=str(Path.cwd()))
+        except OSError as error:
+            self.say("failed", f"no picture: {error.strerror or error}")
+        else:
+            self.say("done", f"saved {path}")
+
+    def action_help(self) -> None:
+        """The keys and the glyphs."""
+        from tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.config.keys))
+
+    def run_program(self, argv: list[str], said: bytes | None = None, folder: Path | None = None) -> str:
+        """Give the terminal to a program until it ends. Returns what went wrong, empty if nothing did."""
+        return programs.run(self, argv, said, folder)
