@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
-from core.launch import BACKENDS, Options, demo_folder, task_folder
+from core.launch import BACKENDS, Options, demo_folder, known_backend, task_folder
 from core.locks import device_holder
 from core.task import Task
 from core.task import read as read_task
@@ -283,6 +283,10 @@ def demo(say: Callable[[str], None], given: Options) -> Options:
 
         # On a GPU too: 15 s are too short for larger sizes.
         scaffold(folder, given.backend, "demo", given.device, "stdlib")
+    backend = known_backend(given.backend)
+    if not (folder / backend / "task.toml").exists():
+        mend = f"move that folder away, its runs go with it, and the demo makes a new one: mv {folder} {folder}-old"
+        raise UsageError(f"{folder}: made before there was a {backend} backend; {mend}")
     say(f"workspace: {folder}")
     seconds = DEMO_SECONDS if given.train_seconds is None else given.train_seconds
     return replace(given, workspace=str(folder), train_seconds=seconds)

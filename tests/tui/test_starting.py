@@ -129,6 +129,15 @@ def test_a_refusal_reads_without_the_flag() -> None:
     assert at_its_entry("/a/task.toml:3: no\x1b]0;x\x07") == "/a/task.toml:3: no"
 
 
+def test_a_demo_workspace_of_before_a_backend_is_no_place_for_it() -> None:
+    (demo_folder() / ".git").mkdir(parents=True)
+    (demo_folder() / "cuda").mkdir()
+    (demo_folder() / "cuda" / "task.toml").touch()
+    assert starting.demo(lambda line: None, Options("", backend="cuda")).workspace == str(demo_folder())
+    with pytest.raises(UsageError, match=r"made before there was a mlx backend; move that folder away"):
+        starting.demo(lambda line: None, Options("", backend="mlx"))
+
+
 def test_runs_to_come_back_to_are_those_here_the_demos_and_those_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
