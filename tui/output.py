@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tui import programs
 from tui.window import RunWindow
+
+
+_FONTS = re.compile(r"@font-face\s*{.*?}", re.DOTALL)
 
 
 class OutputWindow(RunWindow):
@@ -31,6 +35,10 @@ class OutputWindow(RunWindow):
             self.say("failed", f"no picture: {error.strerror or error}")
         else:
             self.say("done", f"saved {path}")
+
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        """The screen as SVG, in whatever monospace font there is: Textual's would be asked of another server."""
+        return _FONTS.sub("", super().export_screenshot(title=title, simplify=simplify))
 
     def action_help(self) -> None:
         """The keys and the glyphs."""

@@ -157,7 +157,9 @@ async def _(at: At) -> None:
     at.monkeypatch.chdir(at.engine.folder)
     await at.press("S")
     await at.sees("saved ")
-    assert "best" in next(at.engine.folder.glob("*.svg")).read_text()
+    picture = next(at.engine.folder.glob("*.svg")).read_text()
+    assert "best" in picture
+    assert "url(http" not in picture  # a picture asks nothing of other servers
 
 
 @proves("help")
