@@ -55,7 +55,7 @@ def read(path: Path, *, strict: bool = False) -> Iterator[tuple[Event, float]]:
             try:
                 record = json.loads(line)
                 event, when = from_record(record), float(record["time"])
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
                 if strict:
                     mend = "restore that line from a backup, or remove it and resume"
                     raise RunFailed(f"{path}, line {number}: not a journal line; {mend}") from None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import work
 from textual.command import Provider
 from textual.screen import ModalScreen, Screen
 
 from core.events import Command
-from tui import keys, text
+from tui import asked, keys, text
 from tui.approval import Approval
 from tui.away import remember
 from tui.feed import Feed, State, find
@@ -22,10 +25,17 @@ from tui.sending import Outcome, Sender
 from tui.standing import standing
 from tui.window import GREETING, Left
 
+if TYPE_CHECKING:
+    from tui.screens.answer import Reply
+
 __all__ = ["GREETING", "Cockpit", "Left", "run_cockpit", "run_start"]
 
 ASK_FROM_SECONDS = 60.0  # of a trial: from there a key pressed by mistake costs too much
-_KEPT = {"steer": "t has your words still", "reject": "n has your words still", "approve": "e has your version still"}
+_KEPT = {
+    "steer": "t has your words still",
+    "reject": "A, n has your words still",
+    "approve": "A has your version still",
+}
 
 
 def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False, replay: float | None = None) -> Left:
@@ -35,15 +45,25 @@ def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False,
         from tui.replay import Replay
 
         feed = Replay(run_folder, replay)
-        return Cockpit(run_folder, feed=feed, clock=feed.clock, read_only=True).run() or Left("detach", "")
-    return Cockpit(run_folder, new=new, read_only=read_only).run() or Left("detach", "")
+        return _shown(Cockpit(run_folder, feed=feed, clock=feed.clock, read_only=True))
+    return _shown(Cockpit(run_folder, new=new, read_only=read_only))
 
 
 def run_start(page: Screen[None], workspace: Path) -> tuple[Path | None, Left]:
     """Begin with a page that chooses a run, and become its cockpit. Returns the run folder, None if none was chosen."""
     app = Cockpit(workspace, start=page)
-    left = app.run() or Left("detach", "")
+    left = _shown(app)
     return app.run_folder if app.attached else None, left
+
+
+def _shown(app: Cockpit) -> Left:
+    """Show it until the user leaves; one that broke down has said why, and ends the process with an error."""
+    for stale in ("COLUMNS", "LINES"):  # exported by a shell they say how large the window was: the terminal knows
+        os.environ.pop(stale, None)
+    left = app.run()
+    if app.return_code:
+        sys.exit(app.return_code)
+    return left or Left("detach", "")
 
 
 def _offers() -> type[Provider]:
@@ -58,6 +78,7 @@ class Cockpit(OutputWindow):
     BINDINGS = keys.first_bindings()
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = {_offers}  # noqa: RUF012
+    NO_EDITOR = ""  # why, where there is none
     ONLY_LOOKS = "opened to look at; `autoresearch` in its workspace controls it"
 
     def __init__(
@@ -78,19 +99,29 @@ class Cockpit(OutputWindow):
         self.sender = Sender(run_folder, self._answered)
         self.approval = Approval(self)
         self._drafts: dict[str, str] = {}
+        self._remembered = -1  # how many experiments there were when this look was last remembered
         self.leaving = Leaving(self)
 
     def _news(self) -> str:
         return "" if self.read_only else super()._news()
 
     def _take(self, state: State) -> None:
-        self.approval.look(self.state.history, state.history, self._caught_up)
         super()._take(state)
+        self.call_later(self.approval.look)
         self.leaving.look()
 
-    def on_unmount(self) -> None:
-        if self.state.history.run is not None and not self.read_only:
+    def _greet(self) -> None:
+        super()._greet()
+        if len(self.state.history.experiments) != self._remembered:
+            self._remember()  # at once: a terminal that is closed gives no time to
+
+    def _remember(self) -> None:
+        if self._caught_up and not self.read_only:
+            self._remembered = len(self.state.history.experiments)
             remember(self.run_folder, self.state.history, self.clock())
+
+    def on_unmount(self) -> None:
+        self._remember()
         self.approval.close()
 
     # --- commands to the engine
@@ -177,7 +208,7 @@ class Cockpit(OutputWindow):
 
     def may(self, key: Key) -> bool:
         """Whether what a key does means something now."""
-        return not key.action.startswith("app.answer") or self.approval.in_view
+        return key.id != "answer" or asked.waiting(self.state.history) is not None
 
     # --- the user's word on proposals
 
@@ -185,14 +216,18 @@ class Cockpit(OutputWindow):
         """From now on every proposal waits for yes, or none does."""
         await self.approval.toggle(self.is_on("approval-on", "approval-off", self.state.history.approval))
 
-    async def action_answer(self, yes: bool) -> None:
-        """Yes or no to the proposal that waits."""
-        await self.approval.answer(yes)
+    async def action_answer(self) -> None:
+        """Yes, no or an own version of the proposal that waits."""
+        await self.approval.ask()
+
+    async def action_reply(self, reply: Reply) -> None:
+        """The answer to that."""
+        await self.approval.reply(reply)
 
     @work
-    async def action_edit(self) -> None:
-        """The selected experiment's source in the editor; the proposal that waits is edited there."""
-        await self.approval.edit()
+    async def action_source(self) -> None:
+        """The selected experiment's source in the editor."""
+        await self.approval.look_at_source()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The app's own keys go before those of the screen: not while somebody types, nor where they mean nothing.
@@ -200,9 +235,7 @@ class Cockpit(OutputWindow):
         So what is typed right behind a key that opens something goes there: each waits until that is open.
         """
         typing = self.screen is not self.research or self.focused is not None
-        if action == "answer":
-            return not typing and self.approval.in_view
-        if action in ("steer", "leave", "command_palette"):
+        if action in ("steer", "answer", "leave", "command_palette"):
             return not typing
         return self.attached if action == "interrupt" else super().check_action(action, parameters)
 

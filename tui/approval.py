@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from core.errors import UsageError
-from core.history import History
-from tui import asked, programs, text
-from tui.editing import Copies
+from core.events import ApprovalAwaited
+from tui import programs, text
+from tui.diffs import tally
+from tui.editing import Copies, Copy, first_change
 from tui.sources import Sources
 
 if TYPE_CHECKING:
     from tui.app import Cockpit
-
-GRACE_SECONDS = 1.0  # that a proposal is there before y and n mean it: somebody may be pressing them for another reason
+    from tui.screens.answer import Reply
 
 
 class Approval:
@@ -24,65 +23,131 @@ class Approval:
     def __init__(self, cockpit: Cockpit) -> None:
         self._cockpit = cockpit
         self._sources, self._copies = Sources(cockpit.run_folder), Copies()
-        self._came_at = float("-inf")
+        self._own: tuple[ApprovalAwaited, Copy] | None = None  # the user's version, and what it is a version of
 
     def close(self) -> None:
         """Remove the copies made for the editor."""
         self._copies.close()
 
-    def look(self, was: History, now: History, watched: bool) -> None:
-        """Take note of a proposal that begins to wait; `watched`: while somebody looked."""
-        if asked.waiting(now) != asked.waiting(was):
-            self._came_at = time.monotonic() if watched else float("-inf")
-
     @property
-    def waits(self) -> int | None:
-        """The number of the proposal that waits."""
-        return None if self._cockpit.over else asked.waiting(self._cockpit.state.history)
+    def _awaited(self) -> ApprovalAwaited | None:
+        """The proposal that waits."""
+        pending = self._cockpit.state.history.pending
+        return None if self._cockpit.over or pending is None else pending.awaited
 
-    @property
-    def in_view(self) -> bool:
-        """Whether a proposal waits and is the one that is shown: only then do its keys mean it."""
-        return self.waits is not None and self._cockpit.research.experiments.selected == self.waits
+    async def look(self) -> None:
+        """Take the question away where it was answered elsewhere."""
+        from tui.screens.answer import AnswerScreen
+
+        cockpit = self._cockpit
+        screen = cockpit.screen
+        if isinstance(screen, AnswerScreen) and screen.awaited != self._awaited:
+            await cockpit.pop_screen()
+            cockpit.say("done", f"#{screen.awaited.number} waits no more: it was answered elsewhere")
 
     async def toggle(self, on: bool) -> None:
         """Turn approval off if it is on, else on; of one that waits this decides, so that is asked first."""
-        cockpit, number = self._cockpit, self.waits
-        if on and number is not None:
-            question = f"Turn it off? #{number} then begins."
+        cockpit, awaited = self._cockpit, self._awaited
+        if on and awaited is not None:
+            question = f"Turn it off? #{awaited.number} then begins."
             await cockpit.ask("approval", question, lambda: cockpit.command("approval-off"))
         else:
             cockpit.command("approval-off" if on else "approval-on")
 
-    async def answer(self, yes: bool) -> None:
-        """Yes, or no and why."""
-        cockpit, number = self._cockpit, self.waits
-        if number is None:
-            return
-        if time.monotonic() - self._came_at < GRACE_SECONDS:
-            cockpit.say("done", f"#{number} has just come and waits; the same key once more answers it")
-        elif yes:
-            cockpit.command("approve", number=number)
-        else:
-            await cockpit.type("reject", "reason", f"no to #{number}: why? the agent reads it", True, number=number)
+    async def ask(self) -> None:
+        """Show the proposal that waits, and ask for the user's word on it."""
+        from tui.screens.answer import AnswerScreen
 
-    async def edit(self) -> None:
-        """Show the selected experiment's files in the editor; of a waiting proposal, send what was changed there."""
-        cockpit, number = self._cockpit, self._cockpit.research.experiments.selected
-        if number is None:
+        cockpit, awaited = self._cockpit, self._awaited
+        if awaited is None:
+            on = cockpit.state.history.approval and not cockpit.over
+            cockpit.say("done", f"no proposal waits; {'the next one will' if on else 'a lets every one of them wait'}")
+        elif cockpit.has_hand():
+            cockpit.research.experiments.select(awaited.number)
+            pending = cockpit.state.history.pending
+            said = text.one_line(pending.proposed.description) if pending and pending.proposed else ""
+            await cockpit.push_screen(AnswerScreen(awaited, f"{said}   {tally(awaited.diff)}", self._edited(awaited)))
+
+    async def reply(self, reply: Reply) -> None:
+        """The user's word, given in the question that is open."""
+        from tui.screens.answer import AnswerScreen
+
+        cockpit, screen = self._cockpit, self._cockpit.screen
+        if not isinstance(screen, AnswerScreen) or (reply == "undo" and not screen.edited):
             return
-        own = self.in_view and not cockpit.read_only
+        awaited, number = screen.awaited, screen.awaited.number
+        await cockpit.pop_screen()
+        if reply == "yes":
+            self._approve(awaited)
+        elif reply == "no":
+            why = f"no to #{number}: why? for the journal, and for an agent that reads it"
+            await cockpit.type("reject", "reason", why, True, number=number)
+        elif reply == "edit":
+            cockpit.run_worker(self._edit(awaited))
+        elif reply == "undo":
+            self._settled(number)
+            await self.ask()
+
+    def _approve(self, awaited: ApprovalAwaited) -> None:
+        cockpit, number, copy = self._cockpit, awaited.number, self._version(awaited)
         try:
-            files = await asyncio.to_thread(self._sources.of, cockpit.state.history, number)
-            copy = self._copies.of(number, files, own)
-            trouble = cockpit.run_program([*programs.editor(), *copy.paths], folder=copy.folder)
-            edits = copy.changed() if own else {}
-        except (LookupError, ValueError, OSError, UsageError) as error:
-            cockpit.say("failed", f"#{number}: its source cannot be shown: {text.one_line(str(error))}")
+            edits = copy.changed() if copy else {}
+        except UsageError as error:
+            cockpit.say("failed", f"#{number} waits on: {text.one_line(str(error))}")
             return
+        if edits:
+            cockpit.command("approve", lambda _: self._settled(number), number=number, edits=edits)
+        else:
+            cockpit.command("approve", number=number)
+
+    def _version(self, awaited: ApprovalAwaited) -> Copy | None:
+        return self._own[1] if self._own and self._own[0] == awaited else None
+
+    def _settled(self, number: int) -> None:
+        self._own = None
+        self._copies.settled(number)
+
+    def _edited(self, awaited: ApprovalAwaited) -> str:
+        """What the user's version changes, in words; empty where there is none."""
+        copy = self._version(awaited)
+        try:
+            return f"edited: {copy.told()}" if copy and copy.changed() else ""
+        except UsageError as error:
+            return f"edited: {text.one_line(str(error))}"
+
+    # --- the editor
+
+    async def look_at_source(self) -> None:
+        """Show the selected experiment's files in the editor."""
+        cockpit, number = self._cockpit, self._cockpit.research.experiments.selected
+        if number is not None:
+            copy = await self._copy(number, to_edit=False)
+            if copy and (trouble := cockpit.run_program([*programs.editor(), *copy.paths], folder=copy.folder)):
+                cockpit.say("failed", f"{trouble}; set EDITOR")
+
+    async def _edit(self, awaited: ApprovalAwaited) -> None:
+        """Have the proposal edited, and ask again."""
+        cockpit = self._cockpit
+        copy = await self._copy(awaited.number, to_edit=True)
+        if copy is None or self._awaited != awaited:
+            return
+        argv = programs.editor_at(copy.paths, first_change(awaited.diff, copy.paths))
+        trouble = cockpit.run_program(argv, folder=copy.folder)
+        self._own = awaited, copy
         if trouble:
             cockpit.say("failed", f"{trouble}; set EDITOR")
-        elif edits:
-            cockpit.command("approve", lambda _: self._copies.settled(number), number=number, edits=edits)
-        elif own:
-            cockpit.say("done", f"#{number}: nothing was changed; y approves it as it is")
+        elif self._awaited == awaited:
+            await self.ask()
+            if not self._edited(awaited):
+                cockpit.say("done", f"#{awaited.number}: nothing was changed; y approves it as it is")
+
+    async def _copy(self, number: int, to_edit: bool) -> Copy | None:
+        if self._cockpit.NO_EDITOR:
+            self._cockpit.say("failed", self._cockpit.NO_EDITOR)
+            return None
+        try:
+            files = await asyncio.to_thread(self._sources.of, self._cockpit.state.history, number)
+            return self._copies.of(number, files, to_edit)
+        except (LookupError, ValueError, OSError, UsageError) as error:
+            self._cockpit.say("failed", f"#{number}: its source cannot be shown: {text.one_line(str(error))}")
+            return None

@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -33,29 +34,31 @@ def _path() -> Path:
 def last_look(run_folder: Path) -> Look | None:
     """The last look at this run; None if there was none, or nothing readable is left of it."""
     try:
-        found = json.loads(_path().read_text(encoding="utf-8"))[str(run_folder)]
-        return Look(float(found["at"]), int(found["experiments"]), found["best"])
-    except (OSError, ValueError, LookupError, TypeError):
+        found = _looks()[str(run_folder)]
+        best = found["best"]
+        return Look(float(found["at"]), int(found["experiments"]), None if best is None else int(best))
+    except (ValueError, LookupError, TypeError, OverflowError):
         return None
 
 
 def looked_at() -> list[Path]:
     """The run folders that have been looked at on this machine, the last one at the end."""
+    return [Path(folder) for folder in _looks()]
+
+
+def _looks() -> dict[str, Any]:
+    """What the file says; damaged or foreign, it says nothing."""
     try:
         looks = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [Path(folder) for folder in looks] if isinstance(looks, dict) else []
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return looks if isinstance(looks, dict) else {}
 
 
 def remember(run_folder: Path, history: History, now: float) -> None:
     """Remember this look. A state folder that cannot be written costs the summary, nothing else."""
     path = _path()
-    try:
-        looks = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        looks = {}
-    looks = looks if isinstance(looks, dict) else {}
+    looks = _looks()
     looks.pop(str(run_folder), None)
     looks = dict(list(looks.items())[-_RUNS_REMEMBERED:])
     looks[str(run_folder)] = asdict(Look(now, len(history.experiments), history.incumbent))

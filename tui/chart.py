@@ -22,7 +22,8 @@ Piece = tuple[str, str]  # a text and the name of its style
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _LARGEST = 1e300  # values beyond it are drawn as if they were this
 _LEAST_SLOTS = 12  # so that the first experiments do not lie a screen apart
-_RANKS = {"keep": 3, "discard": 1}
+_RANKS = {"keep": 3, "discard": 1}  # what hides what; the line is 2
+_LINE = 2
 _OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
 
 
@@ -43,13 +44,14 @@ class Point:
 class Grid:
     """A drawn chart: `cells[row][column]` are glyph and style, `labels[row]` what stands left of them, `log` the scale.
     `at`: the column of every point, and as the last that of the experiment that runs now; `spots`: row and glyph of
-    every point, the row None where it has no value."""
+    every point, the row None where it has no value; `best`: the row of the incumbent, whose label is its own value."""
 
     cells: list[list[Piece]]
     labels: list[str]
     at: list[int]
     spots: list[tuple[int | None, str]]
     log: bool = False
+    best: int | None = None
 
     def marked(self, index: int | None) -> list[list[Piece]]:
         """The cells with one point under the cursor."""
@@ -113,15 +115,18 @@ def written(value: float, quantity: Quantity, decimals: int) -> str:
 
 
 def limits(points: Sequence[Point], view: View) -> tuple[float, float]:
-    """The lowest and the highest value drawn. Clipped: all that was kept, and of the worse ones those that do not press
-    the rest together; what lies beyond is drawn at the edge."""
+    """The lowest and the highest value drawn: all that was kept, and of the worse ones those that do not press the rest
+    together on this scale; what lies beyond is drawn at the edge."""
     kept = [p.best for p in points if p.best is not None]
     values = sorted(p.value for p in points if p.value is not None)
     if not values:
         return 0.0, 1.0
-    if len(values) >= 4 and view.scale == "clip" and view.better:
-        worst = _worst([-v for v in reversed(values)] if view.better == "max" else values)
-        values = [v for v in values if (v <= worst if view.better == "min" else v >= -worst)]
+    if len(values) >= 4 and view.better:
+        log = view.scale == "log" and values[0] > 0
+        scaled = [math.log(v) for v in values] if log else values
+        worst = _worst([-s for s in reversed(scaled)] if view.better == "max" else scaled)
+        pairs = zip(values, scaled, strict=True)
+        values = [v for v, s in pairs if (s <= worst if view.better == "min" else s >= -worst)]
     low, high = min(values + kept), max(values + kept)
     if view.scale == "log" and low > 0:
         factor = math.exp(0.02 * (math.log(high) - math.log(low))) if high > low else 1.01
@@ -160,10 +165,11 @@ def draw(points: Sequence[Point], width: int, height: int, view: View, quantity:
     cells: list[list[Piece]] = [[(chr(0x2800 + b), "accent") if b else (" ", "") for b in row] for row in bits]
     for x, p in zip(at, points, strict=False):
         for value in p.again:
-            if low <= value <= high:
-                cells[_row(value, low, high, height, log)][x] = (text.GLYPHS["discard"], "track")
-    lines = {(x, y): 2 for y, row in enumerate(bits) for x, dots in enumerate(row) if dots}
-    ranks = lines if len(points) > width else {}  # in a crowd what was discarded would hide the line
+            y = _row(value, low, high, height, log)
+            if low <= value <= high and not bits[y][x]:
+                cells[y][x] = (text.GLYPHS["discard"], "track")
+    ranks = {(x, y): _LINE for y, row in enumerate(bits) for x, dots in enumerate(row) if dots}
+    best = next((i for i in reversed(range(len(points))) if _kept(points[i])), None)
     spots: list[tuple[int | None, str]] = []
     for x, p in zip(at, points, strict=False):
         if p.value is None:
@@ -176,7 +182,16 @@ def draw(points: Sequence[Point], width: int, height: int, view: View, quantity:
         if ranks.get((x, y), 0) <= rank:
             ranks[x, y] = rank
             cells[y][x] = (glyph, _OUTCOMES.get(p.outcome, ""))
-    return Grid(cells, _labels(low, high, height, log, quantity), at, spots, log)
+    labels = _labels(low, high, height, log, quantity)
+    if best is None or (at_row := spots[best][0]) is None:
+        return Grid(cells, labels, at, spots, log)
+    cells[at_row][at[best]] = (spots[best][1], "kept strong")
+    _label_best(labels, at_row, points[best].value or 0.0, view.better, quantity)
+    return Grid(cells, labels, at, spots, log, at_row)
+
+
+def _kept(point: Point) -> bool:
+    return point.outcome == "keep" and point.value is not None
 
 
 def _step_line(
@@ -215,6 +230,15 @@ def _labels(low: float, high: float, height: int, log: bool, quantity: Quantity)
         value = high * (low / high) ** share if log else high - share * (high - low)
         found.append(f"{_label(value, quantity, decimals):>7}" if row % every == 0 else "")
     return found
+
+
+def _label_best(labels: list[str], best: int, value: float, better: str, quantity: Quantity) -> None:
+    """The best one's own value beside its row; none stands so close that it could be taken for it, none beyond it."""
+    for row in range(len(labels)):
+        beyond = row > best if better == "min" else row < best if better == "max" else False
+        if beyond or abs(row - best) == 1:
+            labels[row] = ""
+    labels[best] = f"{_label(value, quantity, 4):>7}"
 
 
 def _label(value: float, quantity: Quantity, decimals: int) -> str:

@@ -56,7 +56,8 @@ def main() -> None:
         sys.stderr.close()  # whoever read us has left
         sys.exit(0)
     except OSError as error:  # a full disk behind a redirection
-        click.echo(f"autoresearch: {error.strerror or error}", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"autoresearch: {where}{error.strerror or error}", err=True)
         sys.exit(1)
 
 

@@ -57,7 +57,7 @@ def load(themes: set[str], key_ids: set[str]) -> Config:
     cockpit, keys = (part if isinstance(part := said.get(name, {}), dict) else {} for name in ("cockpit", "keys"))
     theme, glyphs = cockpit.get("theme", THEME), cockpit.get("glyphs", own)
     wrong += [f"cockpit.{name}" for name in cockpit if name not in ("theme", "glyphs", *_SWITCHES)]
-    if theme not in themes:
+    if not isinstance(theme, str) or theme not in themes:
         wrong, theme = [*wrong, f"theme = {theme!r} (there are {', '.join(sorted(themes))})"], THEME
     if glyphs not in LEVELS:
         wrong, glyphs = [*wrong, f"glyphs = {glyphs!r} (there are {', '.join(LEVELS)})"], own

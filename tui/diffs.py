@@ -69,6 +69,12 @@ def each_line(diff: str) -> Iterator[DiffLine]:
     yield from _paired(run)
 
 
+def tally(diff: str) -> str:
+    """How many lines a diff adds and takes: `+12 −4`."""
+    kinds = [line.kind for line in _parsed(diff)]
+    return f"+{kinds.count('+')} −{kinds.count('-')}"
+
+
 def _parsed(diff: str) -> Iterator[DiffLine]:
     old = new = 0
     in_hunk = False

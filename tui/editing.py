@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UsageError
+from tui import text
+from tui.diffs import FILE, each_line, tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,37 @@ class Copy:
             try:
                 after = (self.folder / path).read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{self.folder / path}: cannot be read ({error}); put it right and press e") from None
+                raise UsageError(
+                    f"{self.folder / path}: cannot be read ({error}); put it right in the editor"
+                ) from None
             if after != before:
                 found[path] = after
         return found
+
+    def told(self) -> str:
+        """What the user changed, in words: `+1 −1 (train.py)`. Raises UsageError as `changed` does."""
+        told = []
+        for path, after in self.changed().items():
+            lines = difflib.unified_diff(self.written[path].split("\n"), after.split("\n"), "a", "b", lineterm="")
+            told.append(f"{tally(chr(10).join(lines))} ({text.one_line(path)})")
+        return ", ".join(told)
+
+
+def first_change(diff: str, paths: Sequence[str]) -> tuple[str, int] | None:
+    """The first file of these that a diff changes, and its first line that is new or comes after a deleted one. The
+    diff's paths begin at the workspace, `paths` at the task folder."""
+    path, last = None, 0
+    for line in each_line(diff):
+        if line.kind == "@":
+            last = 0
+            if line.text.startswith(FILE):
+                name = line.text.removeprefix(FILE)
+                path = next((p for p in paths if name == p or name.endswith(f"/{p}")), None)
+        elif path is not None and line.kind in ("+", "-") and line.number is not None:
+            return path, line.number if line.kind == "+" or not last else last + 1
+        elif line.kind == " " and line.number is not None:
+            last = line.number
+    return None
 
 
 class Copies:
@@ -42,9 +72,12 @@ class Copies:
         self._kept: dict[tuple[int, bool], Copy] = {}
 
     def of(self, number: int, files: Mapping[str, str], to_edit: bool) -> Copy:
-        """The copy of this experiment; one that exists is left as the user left it. Raises UsageError."""
-        if (number, to_edit) in self._kept:
-            return self._kept[number, to_edit]
+        """The copy of these files; one that exists is left as the user left it, one of a proposal that had the number
+        before is not taken for it. Raises UsageError."""
+        if kept := self._kept.get((number, to_edit)):
+            if kept.written == files:
+                return kept
+            self._drop(self._kept.pop((number, to_edit)), to_edit)
         try:
             folder = Path(tempfile.mkdtemp(prefix=f"autoresearch-{number}-"))
             for path, text in files.items():
@@ -69,8 +102,11 @@ class Copies:
     def close(self) -> None:
         """Remove them all but those that the user changed and no engine took."""
         for (_, to_edit), copy in self._kept.items():
-            if not (to_edit and _touched(copy)):
-                shutil.rmtree(copy.folder, ignore_errors=True)
+            self._drop(copy, to_edit)
+
+    def _drop(self, copy: Copy, to_edit: bool) -> None:
+        if not (to_edit and _touched(copy)):
+            shutil.rmtree(copy.folder, ignore_errors=True)
 
 
 def _touched(copy: Copy) -> bool:

@@ -56,6 +56,7 @@ class State:
     log: Log | None = None
     alive: bool | None = None
     engine_log: tuple[str, ...] = ()
+    trouble: str = ""  # why the journal cannot be read any more
 
     @property
     def tag(self) -> str:
@@ -177,6 +178,8 @@ class Feed:
         records = self._journal.read()
         if self._journal.restarted:
             self.state = State(alive=self.state.alive)
+        if self._journal.trouble != self.state.trouble:
+            self.state = replace(self.state, trouble=self._journal.trouble)
         for raw in records:
             record = parse(raw)
             if record is None:

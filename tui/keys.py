@@ -32,9 +32,8 @@ KEYS = (
     Key("again", "r", "r", "app.again", "another trial of the selected experiment", "Run"),
     Key("steer", "t", "t", "app.steer", "steer: a note to the agent", "Run", "steer", 3, first=True),
     Key("approval", "a", "a", "app.approval", "approval on, off: each proposal waits for yes", "Run"),
-    Key("yes", "y", "y n", "app.answer(True)", "yes, no to a proposal that waits and is shown", "Run", first=True),
-    Key("no", "n", "", "app.answer(False)", "reject the proposal that waits, with a reason", "Run", first=True),
-    Key("edit", "e", "e", "app.edit", "the source in $EDITOR; change what waits", "Run"),
+    Key("answer", "A", "A", "app.answer", "answer the proposal that waits: yes, no, edit", "Run", first=True),
+    Key("source", "e", "e", "app.source", "the experiment's source in $EDITOR, to look at", "Panes"),
     Key("select", "j,down", "j k ↓ ↑", "select(1)", "select the experiment below, above", "Experiments"),
     Key("up", "k,up", "", "select(-1)", "select the experiment above", "Experiments"),
     Key("live", "full_stop,g,home", ". g", "newest", "select the newest, and follow it", "Experiments", "live", 3),
@@ -126,7 +125,7 @@ def taken_twice(remapped: Mapping[str, str]) -> str:
     """What the user's own keys have in common with others; empty if nothing."""
     owners: dict[str, Key] = {}
     for key in KEYS:
-        if not key.action.startswith("app.answer") and key.id not in remapped:
+        if key.id not in remapped:
             owners.update((single.key, key) for single in Binding.make_bindings([_binding(key)]))
     taken = []
     for key in KEYS:

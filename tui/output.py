@@ -8,7 +8,6 @@ from pathlib import Path
 from tui import programs
 from tui.window import RunWindow
 
-
 _FONTS = re.compile(r"@font-face\s*{.*?}", re.DOTALL)
 
 

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 from textual.app import App, SuspendNotSupported
 
 from tui import text
+
+_PLUS_LINE = ("vi", "vim", "nvim", "nano", "pico", "emacs", "emacsclient", "micro", "kak", "mg", "joe")
+_COLON_LINE = ("hx", "helix")
 
 
 def pager() -> list[str]:
@@ -24,6 +27,17 @@ def pager() -> list[str]:
 def editor() -> list[str]:
     """`$VISUAL`, `$EDITOR`, or vi."""
     return shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "") or ["vi"]
+
+
+def editor_at(paths: Sequence[str], at: tuple[str, int] | None) -> list[str]:
+    """The editor with these files, at this line of this one of them if it takes a line."""
+    argv = editor()
+    name = Path(argv[0]).name
+    if at is None or name not in (*_PLUS_LINE, *_COLON_LINE):
+        return [*argv, *paths]
+    path, line = at
+    first = [f"{path}:{line}"] if name in _COLON_LINE else [f"+{line}", path]
+    return [*argv, *first, *(other for other in paths if other != path)]
 
 
 def run(app: App[Any], argv: list[str], said: bytes | None = None, folder: Path | None = None) -> str:

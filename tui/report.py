@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,17 @@ from core.checkpoints import checkpoint_bytes
 from core.control import alive
 from core.errors import UsageError
 from core.history import History, fold
-from core.journal import read, results_tsv
+from core.journal import results_tsv
 from tui import text
+from tui.feed import State
+from tui.tail import events
 
 LEAST_FREE_BYTES = 2**20
 
 
 def history(run_folder: Path) -> History:
     """What the run's journal says now."""
-    return fold(read(run_folder / "journal.jsonl"))
+    return fold(events(run_folder / "journal.jsonl"))
 
 
 def status(run_folder: Path, known: History | None = None) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def status(run_folder: Path, known: History | None = None) -> dict[str, Any]:
         "kept": h.count("keep"),
         "discarded": h.count("discard"),
         "crashed": h.count("crash"),
-        "metric": h.run.task["metric"]["name"],
+        "metric": State(h).metric,
         "best": best.measurement.value if best and best.measurement else None,
         "best_experiment": best.number if best else None,
         "best_commit": best.commit if best else None,
@@ -171,4 +172,4 @@ def _span(seconds: float) -> str:
 
 
 def _clock(when: float | None) -> str:
-    return time.strftime("%H:%M", time.localtime(when)) if when else "?"
+    return text.time_of_day(when) if when else "?"

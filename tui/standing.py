@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 
 from tui import pace, text
@@ -28,6 +27,9 @@ def standing(state: State, now: float) -> Standing:
     """The state of the run. `now` in Unix seconds."""
     h = state.history
     resume = f"`autoresearch resume {state.tag}` goes on from here"
+    if state.trouble:
+        mend = "this window shows what it read before; bring the run folder back, or leave with q"
+        return Standing(text.CRASHED, "UNREADABLE", f"{text.one_line(state.trouble)}; {mend}", trouble=True)
     if h.ended:
         message = text.one_line(h.ended.message)
         if h.run and h.run.imported_from:
@@ -54,7 +56,7 @@ def standing(state: State, now: float) -> Standing:
         how = f"go on with p in the cockpit, or: autoresearch resume {state.tag}"
         return Standing(text.PAUSED, "PAUSED", f"{_since(h.pending.held_since, now)}: {step}; {how}")
     if h.pending and h.pending.awaited:
-        how = "y yes, n no, e edit; or `autoresearch approve`"
+        how = "A answers; or `autoresearch approve`"
         return Standing(text.WAITING, "WAITS", f"#{h.pending.number} waits for your yes: {how}")
     silent = pace.silent_seconds(h, state.live, state.pace, now)
     if silent is not None:
@@ -111,4 +113,4 @@ def last_crash(state: State, now: float) -> str:
 def _since(at: float | None, now: float) -> str:
     if at is None:
         return "paused"
-    return f"since {time.strftime('%H:%M', time.localtime(at))} ({text.clock(now - at)})"
+    return f"since {text.time_of_day(at)} ({text.clock(now - at)})"

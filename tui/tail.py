@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -28,12 +28,14 @@ class Lines:
         self.path = path
         self.more = False  # whether the last reading stopped short of the end
         self.restarted = False  # whether the last reading found another or a shorter file and began anew
+        self.trouble = ""  # why it could not be read; a file that was never there is none
         self._offset = 0
         self._inode = 0
 
     def read(self) -> list[bytes]:
         """What has been completed since; about a megabyte at most."""
         self.more = self.restarted = False
+        self.trouble = ""
         try:
             with self.path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -47,7 +49,9 @@ class Lines:
                 while chunk and b"\n" not in chunk:
                     chunk = file.read(_CHUNK)
                     data += chunk
-        except OSError:
+        except OSError as error:
+            if self._inode or not isinstance(error, FileNotFoundError):
+                self.trouble = f"{self.path}: {error.strerror or error}"
             return []
         end = data.rfind(b"\n") + 1
         self._offset += end
@@ -126,6 +130,16 @@ def _kinds(event: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
         return tuple(kind for part in annotation.split(" | ") for kind in known[part])
 
     return tuple((f.name, kinds(str(f.type))) for f in fields(event))
+
+
+def events(path: Path) -> Iterator[tuple[ev.Event, float]]:
+    """The events of a journal as far as it is written now. Raises OSError."""
+    path.open("rb").close()
+    lines = Lines(path)
+    while found := lines.read():
+        for record in filter(None, map(parse, found)):
+            if (known := to_event(record)) is not None:
+                yield known
 
 
 def as_float(value: object) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -85,6 +86,14 @@ def clock(value: float) -> str:
     whole = max(0, int(value)) if math.isfinite(value) else 0
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def time_of_day(at: float, form: str = "%H:%M") -> str:
+    """A Unix time as the clock on the wall shows it; `?` for one that no calendar has."""
+    try:
+        return time.strftime(form, time.localtime(at))
+    except (OverflowError, OSError, ValueError):
+        return "?"
 
 
 def quantity(value: float | None) -> str:

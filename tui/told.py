@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-import time
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, chop_cells
@@ -177,8 +176,7 @@ def _told(history: History, number: int, width: int) -> list[Words]:
 
 
 def _note(note: Note, width: int) -> Iterator[Words]:
-    at = time.strftime("%H:%M", time.localtime(note.time))
-    yield f"before #{note.number}, {at}{', rejecting' if note.rejected else ''}", "dim"
+    yield f"before #{note.number}, {text.time_of_day(note.time)}{', rejecting' if note.rejected else ''}", "dim"
     if note.rejected:
         yield from ((f"  {row}", "dim") for row in _paragraph(note.rejected, width - 2, _LONGEST))
     yield from ((f"  {row}", "") for row in _paragraph(note.text, width - 2, _MOST_ROWS))

@@ -78,7 +78,7 @@ def _left(folder: Path, left: Left) -> int:
 
 def terminal() -> bool:
     """Whether somebody sits before a terminal that can show a cockpit."""
-    return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 def _interrupt(folder: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from driving import experiments, screen, until
-from listening import Listener
+from listening import OVER, Listener, waiting
 from recorded_run import SOURCE
 from textual.pilot import Pilot
 
@@ -125,15 +125,19 @@ async def _(at: At) -> None:
     await at.sent("approval-on", "approval-off")
 
 
-@proves("yes", "no")
+@proves("answer")
 async def _(at: At) -> None:
-    """What they do while a proposal waits: test_keys_approval.py."""
-    await at.press("y", "n")
-    assert at.engine.heard == []
-    assert at.app.screen is at.app.research
+    """The answers themselves: test_keys_approval.py."""
+    await at.press("A")
+    await at.sees("no proposal waits; a lets every one of them wait")
+    at.engine.write(*OVER, *waiting(19))
+    await at.sees("A answer")
+    await at.press("A", "y")
+    await at.sees("approve: as you wish")
+    assert at.engine.heard == [{"command": "approve", "number": 19}]
 
 
-@proves("edit")
+@proves("source")
 async def _(at: At) -> None:
     seen: list[str] = []
 

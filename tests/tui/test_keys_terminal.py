@@ -152,7 +152,10 @@ def test_a_waiting_proposal_is_changed_in_the_editor(recorded: Path, tmp_path: P
         engine.write(*OVER, *waiting(19))
         with cockpit(recorded, VISUAL="", EDITOR="sed -i s/29/31/") as t:
             t.until(lambda: "WAITS" in t.shown)
-            t.press("e")
+            t.press("Ae")
+            t.until(lambda: "edited: +1 −1 (train.py)" in t.shown)
+            assert engine.heard == []
+            t.press("y")
             t.until(lambda: bool(engine.heard))
             assert engine.heard == [{"command": "approve", "number": 19, "edits": {"train.py": "SOFTCAP = 31.0\n"}}]
             t.until(lambda: "approve: as you wish" in t.shown)

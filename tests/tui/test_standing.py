@@ -177,7 +177,7 @@ def test_a_proposal_that_waits_says_what_to_do_here_and_elsewhere() -> None:
     run.put(ev.Proposing(1, 0)).put(ev.Proposed(1, "p", 0, {}, "idea", "", {})).put(ev.ApprovalAwaited(1, "diff"))
     word, detail = run.stands()
     assert word == "WAITS"
-    for part in ("#1", "y yes", "n no", "e edit", "`autoresearch approve`"):
+    for part in ("#1", "A answers", "`autoresearch approve`"):
         assert part in detail
     assert shown(head(run.state, run.now, 80)).startswith("? WAITS")
     assert "approving #1" in shown(work(run.state, run.now + 65, 80))

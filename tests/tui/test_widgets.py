@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from tui.chart import LABEL_CELLS, Point, Scale, View, columns, draw, index_of, limits, pointed, points, rail
 from tui.diffs import diff_lines, summarise
 from tui.feed import Feed
+from tui.ticks import ticks
 from tui.widgets.diff import coloured
 from tui.widgets.paint import cell, fit, part, shorten
 
@@ -57,12 +58,57 @@ def test_of_a_metric_that_grows_the_worse_outliers_lie_below() -> None:
     assert columns_of(draw(found, 60, 6, View("max")).cells, "↓") == [columns(found, 60)[8]]
 
 
-def test_a_log_scale_shows_the_diverged_one_too() -> None:
+def test_a_log_scale_is_not_flattened_by_one_that_diverged_either() -> None:
     found = [Point(i, "keep", 2.4 - i / 100, 2.4 - i / 100) for i in range(8)] + [Point(8, "discard", 90.0, 2.33)]
-    drawn = draw(found, 60, 6, View("min", scale="log"))
-    assert columns_of(drawn.cells, "↑") == []
-    assert drawn.cells[0][columns(found, 60)[8]][0] == "·"
-    assert float(drawn.labels[0]) > 30
+    view = View("min", scale="log")
+    assert limits(found, view)[1] < 2.5
+    assert columns_of(draw(found, 60, 6, view).cells, "↑") == [columns(found, 60)[8]]
+    grown = [replace(p, value=1 / p.value, best=1 / 2.33) for p in found if p.value]
+    assert limits(grown, View("max", scale="log"))[0] > 0.4
+    spread = [Point(i, "keep", 2.0**-i, 2.0**-i) for i in range(12)]
+    assert limits(spread, view)[1] > 1.0, "what lies even on the scale is all drawn"
+
+
+def test_kept_lies_over_the_line_and_the_line_over_all_else() -> None:
+    found = [Point(0, "keep", 1.0, 1.0, again=(0.9,)), Point(1, "discard", 1.0, 1.0), Point(2, "discard", 1.0, 1.0)]
+    found += [Point(3, "keep", 0.9, 0.9, again=(1.0,)), Point(4, "discard", 1.0, 0.9), Point(5, "discard", 0.9, 0.9)]
+    cells = draw(found, 80, 6, View("min")).cells
+    assert columns_of(cells, "●") == [columns(found, 80)[i] for i in (0, 3)]
+    assert columns_of(cells, "·") == [columns(found, 80)[4]], "only where there is no line"
+    assert all("⠀" < glyph <= "⣿" for y in (0,) for glyph, _ in cells[y][1 : columns(found, 80)[3]])
+
+
+@pytest.mark.parametrize("better", ["min", "max"])
+@pytest.mark.parametrize("height", [4, 6, 18])
+def test_the_label_beside_the_best_is_its_own_value(better: str, height: int) -> None:
+    sign = 1 if better == "min" else -1
+    values = [2.0 + sign * v for v in (1.0, 0.7, 0.33217, 0.9)]
+    found = [Point(i, "discard" if i == 3 else "keep", v, min(values, key=lambda w: w * sign)) for i, v in enumerate(values)]
+    grid = draw(found, 60, height, View(better))
+    labelled = [row for row, label in enumerate(grid.labels) if label]
+    assert labelled[-1 if better == "min" else 0] == grid.best
+    assert grid.labels[grid.best or 0].strip() == f"{values[2]:.4f}"
+    assert (grid.cells[grid.best or 0][grid.at[2]]) == ("●", "kept strong")
+    assert len(labelled) > 1
+
+
+def test_under_the_chart_stand_a_few_numbers() -> None:
+    found = [Point(i, "keep", 1.0, 1.0, at=i / 20) for i in range(151)]
+    for axis, words in (("number", ["#0", "#20", "#40"]), ("time", ["0", "h", "1", "h", "2", "h"])):
+        at = columns(found, 90, axis)  # type: ignore[arg-type]
+        row = ticks(found, at, 90, axis)  # type: ignore[arg-type]
+        assert row.split()[: len(words)] == words
+        assert len(row) <= 90
+    assert abs(row.index("6 h") - at[120]) <= 2
+    at = columns(found, 90)
+    assert abs(ticks(found, at, 90, "number").index("#100") - at[100]) <= 2
+    assert ticks([], [0], 90, "number").strip() == ""
+    for n in (1, 2, 5, 5000):
+        few = found[:n] if n < 151 else [Point(i, "keep", 1.0, 1.0, at=i * 3.0) for i in range(n)]
+        for axis in ("number", "time"):
+            row = ticks(few, columns(few, 31, axis), 31, axis)  # type: ignore[arg-type]
+            assert 0 < len(row) <= 31
+            assert len(row.split()) <= 8
 
 
 def test_by_time_a_long_experiment_takes_more_room(tmp_path: Path) -> None:

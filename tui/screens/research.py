@@ -85,7 +85,7 @@ class ResearchScreen(ArrangedScreen):
         lines, whose = self._log_lines(number)
         self.log_tail.show(whose, lines)
         self.plot.show(state, number)
-        waits = not self._over and number is not None and number == asked.waiting(state.history)
+        waits = not self._over and asked.waiting(state.history) is not None
         self.key_bar.show(not self._over and asked.paused(state.history), self._over, waits)
         self._show_titles(whose if not lines else f"{whose} · {self._log_place(number)}".removesuffix(" · "))
 

@@ -6,7 +6,6 @@ import io
 import sys
 from pathlib import Path
 
-from textual import work
 from textual.events import DeliveryFailed
 
 from tui.app import Cockpit
@@ -18,16 +17,14 @@ class WebCockpit(Cockpit):
     CSS_PATH = "../app.tcss"
     ONLY_LOOKS = "this page only looks; `autoresearch web --control` makes one that controls"
 
+    NO_EDITOR = "a browser has no editor; edit in a terminal's cockpit, or: autoresearch approve --edit"
+
     def run_program(self, argv: list[str], said: bytes | None = None, folder: Path | None = None) -> str:
         """A pager or an editor would come up where nobody sits."""
         return f"{argv[0]}: not in a browser"
 
     def action_open(self) -> None:
         self.say("failed", "a browser has no pager; c copies, enter shows the pane alone")
-
-    @work
-    async def action_edit(self) -> None:
-        self.say("failed", "a browser has no editor; edit in a terminal's cockpit, or: autoresearch approve --edit")
 
     def action_copy(self) -> None:
         """By OSC 52, which the page hands to the browser."""

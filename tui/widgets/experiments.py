@@ -6,6 +6,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
@@ -20,7 +21,7 @@ from tui.listing import Filter, Listing
 from tui.standing import activity
 from tui.widgets.paint import OUTCOMES, Piece, cell, shorten, strip
 
-_WITH_COST = 62  # columns from which memory and seconds are shown
+_WITH_COST = 76  # columns from which memory and seconds are shown; below, the description needs the room
 _WITH_REASON = 88  # columns from which the reason has a column; below, only one that says something is shown
 _PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 
@@ -58,7 +59,7 @@ class ExperimentList(ScrollView, can_focus=False):
         if self.following or self.selected is None:
             self.select(self.listing.number(0), follow=True)
         elif added := len(self.listing) - before:
-            self.scroll_to(y=self.scroll_offset.y + added, animate=False)  # what the user reads stays where it is
+            self._scroll(self.scroll_offset.y + added)  # what the user reads stays where it is
         self.refresh()
 
     def narrow(self, filter: Filter, search: str) -> None:
@@ -79,10 +80,9 @@ class ExperimentList(ScrollView, can_focus=False):
             self._seen = len(self._state.history.experiments)
         if number != self.selected:
             self.selected = number
-            self.post_message(self.Selected(number))
-        row = None if number is None else self.listing.row_of(number)
-        if row is not None:
-            self._reveal(row)
+            # Of its own accord, whoever asked for it: a message that comes back to its sender goes no further.
+            self.post_message(self.Selected(number).set_sender(self))
+        self._reveal()
         self.refresh()
 
     def move(self, rows: int) -> None:
@@ -109,10 +109,17 @@ class ExperimentList(ScrollView, can_focus=False):
         if number is not None:
             self.select(number)
 
-    def _reveal(self, row: int) -> None:
-        top, rows = self.scroll_offset.y, max(1, self.size.height - 1)
-        if not top <= row < top + rows:
-            self.scroll_to(y=row if row < top else row - rows + 1, animate=False)
+    def _reveal(self) -> None:
+        """Bring the selected row into view: by a row where it is the next one, else to the middle."""
+        row = None if self.selected is None else self.listing.row_of(self.selected)
+        rows = max(1, self.size.height - 1)
+        top = min(self.scroll_offset.y, self.max_scroll_y)
+        if row is not None and not top <= row < top + rows:
+            top = row if row == top - 1 else row - rows + 1 if row == top + rows else row - rows // 2
+        self._scroll(top)
+
+    def _scroll(self, y: int) -> None:
+        self.scroll_to(y=y, animate=False, force=True)  # whether it scrolls is settled only with the next layout
 
     def on_click(self, event: events.Click) -> None:
         number = self.listing.number(event.y - 1 + self.scroll_offset.y) if event.y else None
@@ -121,6 +128,7 @@ class ExperimentList(ScrollView, can_focus=False):
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self.listing) + 1)
+        self._reveal()
 
     # --- drawing
 
@@ -152,13 +160,15 @@ class ExperimentList(ScrollView, can_focus=False):
         cost = f"{'memory':>8} {'time':>7}  " if width >= _WITH_COST else ""
         first = next((e.measurement for e in self._state.history.experiments[:1]), None)
         reported = " (self-reported)" if first and first.self_reported else ""
-        heading = f"{'#':>5}  {cell(self._state.metric, 8, 'right')} {'Δ':>8}  {verdict}{cost}description{reported}"
+        heading = f"{'#':>5}  {cell(self._state.metric, 8, 'right')} {'Δ':>8}  {verdict}{cost}"
         new = len(self._state.history.experiments) - self._seen
         listing = self.listing
         narrowed = " ".join(filter(None, (listing.filter, f"“{listing.search}”" if listing.search else "")))
         mark = f"{len(listing)} {narrowed} " if narrowed else ""
         mark += "" if self.following else f"▲ {new} new . live " if new > 0 else "▲ . live "
-        return [(cell(heading, width - len(mark)), "gutter"), (mark, "pausing")]
+        room = width - cell_len(mark)
+        heading += next((w for w in (f"description{reported}", "description") if cell_len(heading + w) < room), "")
+        return [(cell(heading, room), "gutter"), (mark, "pausing")]
 
 
 # --- the rows --------------------------------------------------------------------------------------------------------

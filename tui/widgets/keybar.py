@@ -9,10 +9,10 @@ from textual import events
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.keys import KEYS, Key, own, shown
+from tui.keys import KEYS, Key, shown
 from tui.widgets.paint import Part, Piece, fit, part, strip
 
-WAITING = {"yes": "yes", "no": "no", "edit": "edit"}  # labels while a proposal waits for the user's word
+ANSWER = "answer"  # the key, and its label while a proposal waits for the user's word
 
 
 class KeyBar(Widget, can_focus=False):
@@ -29,7 +29,7 @@ class KeyBar(Widget, can_focus=False):
         self._waits = False
 
     def show(self, paused: bool, over: bool, waits: bool = False) -> None:
-        """`paused` turns pause into resume; of a run that is over nothing is left to control; `waits`: the selected
+        """`paused` turns pause into resume; of a run that is over nothing is left to control; `waits`: a
         proposal, for the user's word."""
         if (paused, over, waits) != (self._paused, self._over, self._waits):
             self._paused, self._over, self._waits = paused, over, waits
@@ -58,11 +58,11 @@ class KeyBar(Widget, can_focus=False):
 
     def _part(self, key: Key) -> Part:
         name, rank = shown(key, self.remapped), key.rank
-        if key.id in WAITING:
-            name, rank = own(key, self.remapped), 12
+        if key.id == ANSWER:
+            rank = 12
         return part(rank, (name, "accent"), (f" {self._label(key)}", "dim"))
 
     def _label(self, key: Key) -> str:
-        if key.id in WAITING:
-            return WAITING[key.id] if self._waits else ""
+        if key.id == ANSWER:
+            return ANSWER if self._waits else ""
         return "resume" if key.id == "pause" and self._paused else key.label

@@ -75,6 +75,7 @@ class Panes(Widget, can_focus=False):
             self.refresh()
             for child in self.children[:1]:
                 child.refresh(layout=True)  # Textual forgets how a widget arranged its children when one of them asks
+            self.post_message(self.Changed().set_sender(self))  # else it would not get beyond the screen that asks
 
     def fitted(self, size: Size) -> Plan:
         """The plan for this size."""

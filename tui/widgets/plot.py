@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -26,10 +27,12 @@ from tui.chart import (
     written,
 )
 from tui.feed import State
+from tui.ticks import ticks
 from tui.widgets.paint import Piece, strip
 
 _NAMES = {"memory": "peak memory", "speed": "tokens/s"}
 _MARGIN = LABEL_CELLS + 1  # columns left of the chart
+_TICKS_FROM = 9  # rows from which one is spared for the numbers under the chart
 
 
 class MetricPlot(Widget, can_focus=False):
@@ -49,6 +52,7 @@ class MetricPlot(Widget, can_focus=False):
         self._grid: Grid | None = None
         self._rail: list[Piece] = []
         self._rows: list[list[Piece]] | None = None
+        self._drawn_for = Size(0, 0)
         self._shown: Sequence[Experiment] | None = None
 
     def show(self, state: State, selected: int | None) -> None:
@@ -78,11 +82,10 @@ class MetricPlot(Widget, can_focus=False):
         self._shown = None
         self.show(self._state, self._selected)
 
-    def on_resize(self) -> None:
-        self._rows = self._grid = None
-
     def render_line(self, y: int) -> Strip:
         width, height = self.size
+        if self._drawn_for != self.size:  # the first painting in another size comes before any word of it
+            self._drawn_for, self._rows, self._grid = self.size, None, None
         if self._rows is None:
             self._rows = self._draw(width, height)
         return strip(self, self._rows[y] if y < len(self._rows) else (), width)
@@ -94,15 +97,22 @@ class MetricPlot(Widget, can_focus=False):
         if not any(p.value is not None for p in self._points):
             return [heading, [], [(f"  {self._nothing()}", "dim")]]
         if self._grid is None:
-            self._grid = draw(self._points, width - _MARGIN, height - 2, self._view, self.quantity)
+            high = height - 2 - (height >= _TICKS_FROM)
+            self._grid = draw(self._points, width - _MARGIN, high, self._view, self.quantity)
             self._rail = rail(self._points, self._grid.at, width - _MARGIN, self._live)
         grid, index = self._grid, index_of(self._points, self._selected)
         chart = zip(grid.labels, grid.marked(index), strict=True)
-        rows = [[(f"{label:>{LABEL_CELLS}}", "dim"), ("┤", "track"), *row] for label, row in chart]
+        rows: list[list[Piece]] = [
+            [(f"{label:>{LABEL_CELLS}}", "kept strong" if y == grid.best else "dim"), ("┤", "track"), *row]
+            for y, (label, row) in enumerate(chart)
+        ]
         below = self._rail
         if index is not None or (self._selected is not None and self._selected == self._live):
             below = pointed(below, grid.at[-1 if index is None else index])
-        return [heading + self._modes(grid), *rows, [(" " * LABEL_CELLS, ""), ("└", "track"), *below]]
+        rows.append([(" " * LABEL_CELLS, ""), ("└", "track"), *below])
+        if height >= _TICKS_FROM:
+            rows.append([(" " * _MARGIN + ticks(self._points, grid.at, width - _MARGIN, self._view.axis), "dim")])
+        return [heading + self._modes(grid), *rows]
 
     def _nothing(self) -> str:
         if self._live in (None, 0) and self.quantity == "metric" and not self._points:

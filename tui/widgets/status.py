@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
@@ -267,7 +266,7 @@ def _over_at(state: State, now: float) -> str:
     if at is None or abs(at - now) > 1e8:
         return ""
     form = "%H:%M" if at - now < 20 * 3600 else "%a %H:%M" if at - now < 6 * 86400 else "%d %b"
-    return f"done ~{time.strftime(form, time.localtime(at))}"
+    return f"done ~{text.time_of_day(at, form)}"
 
 
 def _where(state: State) -> str:

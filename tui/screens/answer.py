@@ -1,0 +1,53 @@
+"""The question about a proposal that waits: what it changes above, the user's word below."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from core.events import ApprovalAwaited
+
+Reply = Literal["yes", "no", "edit", "undo", "later"]
+REPLIES: tuple[tuple[str, Reply, str], ...] = (
+    ("y", "yes", "yes"),
+    ("n", "no", "no, and why"),
+    ("e", "edit", "edit it in $EDITOR"),
+    ("u", "undo", "undo the edit"),
+    ("escape", "later", "esc later"),
+)
+
+
+class AnswerScreen(ModalScreen[None]):
+    """Answers by `app.reply`: so what is typed behind a key goes to what that key opens. `edited`: what the user's own
+    version changes in the proposal, empty while there is none."""
+
+    BINDINGS: list[BindingType] = [  # noqa: RUF012
+        *(Binding(key, f"app.reply('{reply}')", words, priority=True) for key, reply, words in REPLIES),
+        Binding("q", "app.reply('later')", "later", priority=True),
+    ]
+
+    def __init__(self, awaited: ApprovalAwaited, proposal: str, edited: str) -> None:
+        super().__init__(classes="bottom")
+        self.awaited = awaited
+        self._proposal, self.edited = proposal, edited
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box") as box:
+            box.border_title = f"#{self.awaited.number} waits for your yes"
+            yield Static(
+                Text.assemble(self._proposal, (f"\n{self.edited}" if self.edited else "", "bold")), classes="strong"
+            )
+            yield Static(self._keys(), classes="box-foot")
+
+    def _keys(self) -> str:
+        offered = [(key, words) for key, reply, words in REPLIES if self.edited or reply != "undo"]
+        told = [words if key == "escape" else f"{key} {words}" for key, words in offered]
+        if self.edited:
+            told[0] = "y yes, as you edited it"
+        return "   ".join(told)
