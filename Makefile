@@ -24,7 +24,7 @@ check: $(INSTALLED) ## style, types and the walls between the rooms
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED) ## measure what the README claims (about half an hour)
-	@for bench in packing tokenising search step memory mlx_memory handoff confirm; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
+	@for bench in packing tokenising search step memory mlx_memory cockpit handoff confirm; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
 gpu: $(INSTALLED) ## measure this machine's NVIDIA card: speed, start-up, evaluation, audit (ARGS="--seconds 300")
 	$(BIN)/python bench/gpu.py $(ARGS)
@@ -32,8 +32,8 @@ gpu: $(INSTALLED) ## measure this machine's NVIDIA card: speed, start-up, evalua
 mac-check: $(INSTALLED) ## test this Mac in three minutes; paste what it prints into an issue
 	$(BIN)/python bench/mac_check.py $(ARGS)
 
-picture: $(INSTALLED) ## draw docs/cockpit.svg, the picture in the README
-	$(BIN)/python bench/picture.py docs/cockpit.svg
+picture: $(INSTALLED) ## draw docs/cockpit*.svg, the pictures in the README
+	$(BIN)/python bench/picture.py
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

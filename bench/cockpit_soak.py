@@ -47,19 +47,25 @@ def soak(scratch: Path, minutes: float) -> None:
                 told = int(at // 60)
                 print(f"{told:4d} min  {t.resident_mb:6.2f} MB", flush=True)
         last, cpu = t.resident_mb, 100 * t.cpu_seconds / (time.monotonic() - started)
-    hours, mb = [h for h, _ in samples], [m for _, m in samples]
-    rise, error = slope(hours, mb)
-    each = rise / (3600 / EVERY_SECONDS) * 1024
-    print(f"last {last:.1f} MB (aim {AIM_MB:g}); slope {rise:+.2f} ± {error:.2f} MB/h at {3600 / EVERY_SECONDS:.0f} ")
-    print(f"experiments an hour, so {each:.1f} KB each; {cpu:.1f} % of a core")
+    experiments = sum(1 for _ in (folder / "trials").iterdir()) - EXPERIMENTS - 1
+    with closing(start("cockpit", folder, env)) as t:
+        t.until(painted("cockpit", EXPERIMENTS + experiments))
+        t.idle(10.0)
+        fresh = t.resident_mb
+    print(f"first {samples[0][1]:.1f} MB, last {last:.1f} MB (aim {AIM_MB:g}); {cpu:.1f} % of a core")
+    print(f"{experiments} experiments came; a cockpit started afresh at the end holds {fresh:.1f} MB")
+    for name, part in (("all of it", samples), ("the second half", samples[len(samples) // 2 :])):
+        rise, error = slope([h for h, _ in part], [mb for _, mb in part])
+        each = 1024 * rise / (3600 / EVERY_SECONDS)
+        print(f"slope over {name}: {rise:+.2f} ± {error:.2f} MB/h, {each:+.1f} KB an experiment")
 
 
 def memory(scratch: Path, experiments: int) -> None:
     """What the cockpit holds of so many experiments, and how long it takes to show them."""
     env = environment(scratch)
-    for count in (1, experiments):
-        folder = write_run(scratch / str(count), max(count, 30), "--ended")
+    for count in (30, experiments):
+        folder = write_run(scratch / str(count), count, "--ended")
         with closing(start("cockpit", folder, env)) as t:
             seconds = t.until(lambda said: "best " in said and "DONE" in said) - t.started
             t.idle(10.0)
-            print(f"{max(count, 30):6d} experiments: {t.resident_mb:6.1f} MB, DONE after {seconds:.2f} s")
+            print(f"{count:6d} experiments: {t.resident_mb:6.1f} MB, DONE after {seconds:.2f} s")

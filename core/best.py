@@ -43,7 +43,16 @@ class Pick:
         return self.folder.parent.parent
 
     @property
+    def metric(self) -> str:
+        """The name of the task's metric."""
+        return str(self.run.task["metric"]["name"])
+
+    @property
     def task(self) -> Task:
+        """Raises UsageError for an imported run: its table tells of no task."""
+        if self.run.imported_from:
+            known = f"its scores and words are all there is: autoresearch results {self.folder.name}"
+            raise UsageError(f"run {self.folder.name} is imported: there is no task to run; {known}")
         return parse(self.run.task_folder, self.run.task, self.folder / "journal.jsonl")
 
     @property
@@ -80,9 +89,14 @@ def _why_none(tag: str, history: History) -> str:
 
 def chain(history: History, experiment: Experiment) -> list[Experiment]:
     """The kept experiments that led to this one, from the baseline to itself."""
-    kept = {e.commit: e for e in history.experiments if e.verdict.outcome == "keep"}
+    imported = history.run is not None and bool(history.run.imported_from)  # of the commits there only some are known
+    all_kept = (e for e in history.experiments if e.verdict.outcome == "keep")
+    kept: dict[object, Experiment] = {e.number if imported else e.commit: e for e in all_kept}
     led = [experiment]
-    while led[0].number and (before := kept.get(led[0].parent)) and before.number < led[0].number:
+    while led[0].number:
+        before = kept.get(led[0].incumbent if imported else led[0].parent)
+        if before is None or before.number >= led[0].number:
+            break
         led.insert(0, before)
     return led
 
@@ -92,6 +106,9 @@ def chain(history: History, experiment: Experiment) -> list[Experiment]:
 
 def patch(pick: Pick) -> str:
     """What the experiment changed since the run began, as `git apply` takes it. Raises UsageError, RunFailed."""
+    if pick.run.imported_from:
+        told = f"autoresearch diff {pick.experiment.number} {pick.folder.name}"
+        raise UsageError(f"run {pick.folder.name} is imported: what it began with is not known; {told} has its own diff")
     if pick.experiment.commit == pick.run.base:
         raise UsageError(f"{pick.label} is the artifact as the run found it: there is nothing to patch")
     return open_workspace(pick).patch(pick.run.base, pick.experiment.commit)
@@ -105,6 +122,7 @@ def check_out(pick: Pick, folder: Path) -> None:
     folder = folder.absolute()
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise UsageError(f"{folder}: not empty; name a new or empty folder")
+    task = pick.task
     workspace = open_workspace(pick)
     from core.workspace import create
 
@@ -114,7 +132,7 @@ def check_out(pick: Pick, folder: Path) -> None:
             made = Path(scratch) / "workspace"
             workspace.checkout(pick.experiment.commit, made)
             _add_what_git_does_not_hold(pick, made)
-            _set_as_run(pick, made / pick.task.folder / "task.toml")
+            _set_as_run(pick, made / task.folder / "task.toml")
             create(made, f"autoresearch: {pick.label}")
             if folder.exists():
                 folder.rmdir()
@@ -198,6 +216,8 @@ def checkpoint(pick: Pick) -> Path:
 
 def _why_gone(pick: Pick) -> str:
     outcome = pick.experiment.verdict.outcome
+    if pick.run.imported_from:
+        return f"run {pick.folder.name} is imported, and its table holds no models"
     if outcome == "crash" or pick.experiment.measurement is None:
         return f"it ended without a score ({pick.experiment.verdict.reason})"
     if "evaluate" not in pick.task.commands:

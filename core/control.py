@@ -13,7 +13,9 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Mapping
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -114,12 +116,14 @@ class Control:
         self._skip = False
         self._record, self._phase, self._in_flight, self._grant = record, phase, in_flight, grant
         self._changed = threading.Condition()
+        self._closed = False
         self._path = socket_path(run_folder)
         self._server = self._listen()
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def close(self) -> None:
         """Stop listening."""
+        self._closed = True
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
         self._server.close()
@@ -147,6 +151,12 @@ class Control:
         with self._changed:
             self._changed.wait_for(lambda: answered() or self.stopping or self.stopping_now)
 
+    @contextlib.contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """No command is taken meanwhile: what the engine looks at is still so when it has recorded what follows."""
+        with self._changed:
+            yield
+
     def hold(self) -> None:
         """Pause on the engine's own account (a blocked branch, `pause-after`)."""
         with self._changed:
@@ -158,9 +168,14 @@ class Control:
         Raises UsageError where it is refused; then nothing was changed.
         """
         with self._changed:
-            effect = self._grant(command, details or {}) or self._flag(command)
+            granted = self._grant(command, details or {})
+            effect = granted or self._flag(command)
             try:
                 self._record(Acknowledged(command, effect))
+            except OSError:
+                if granted is None:
+                    raise
+                # what was granted is recorded: the disk got full after it, and "refused" would have it sent again
             finally:  # a full disk must not keep a stop from being heard
                 self._changed.notify_all()
                 with contextlib.suppress(BlockingIOError):  # it has not looked since the last one, and will
@@ -183,9 +198,12 @@ class Control:
                 return "pauses after this trial"
             case "resume":
                 was = self.paused or self.pause_after or self.stopping
+                only_after = self.pause_after and not (self.paused or self.stopping)
                 self.paused = self.pause_after = self.stopping = False
                 if phase == "approving" and not was:
                     return f"was not paused; #{p.number} waits for your answer"
+                if only_after:
+                    return "does not pause after this trial"
                 return "goes on" if was else "was not paused"
             case "skip" if in_trial and p.number == 0 and not p.again:
                 return "not done: the baseline is what everything else is measured against"
@@ -195,6 +213,8 @@ class Control:
                 return kept if p.again else "ends this trial and discards its experiment"
             case "skip" if phase == "approving":
                 return "nothing to skip: no trial is running; the proposal that waits can be rejected"
+            case "skip" if phase in ("evaluating", "deciding"):
+                return f"nothing to skip: no trial is running; #{p.number} is being scored"
             case "skip":
                 return "nothing to skip: no trial is running"
             case "stop" | "stop-now" if phase == "approving":
@@ -227,7 +247,10 @@ class Control:
             try:
                 connection, _ = self._server.accept()
             except OSError:
-                return  # closed
+                if self._closed:
+                    return
+                time.sleep(0.1)  # no descriptor was left, or the viewer has gone
+                continue
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(2.0)
                 with connection.makefile("rb") as lines:
@@ -249,4 +272,7 @@ class Control:
                 except OSError as error:
                     why = error.strerror or str(error)
                     return {"ok": False, "effect": f"{known}: the journal cannot be written: {why}; mend that first"}
+                except Exception as error:  # whatever a command meets, the next one must find somebody at the door
+                    traceback.print_exc()
+                    return {"ok": False, "effect": f"{known}: {error or type(error).__name__}"}
         return {"ok": False, "effect": f"unknown command {command!r}; known: {', '.join(get_args(Command))}"}

@@ -146,11 +146,11 @@ def self_reported(metric: Metric, log: Path, folder: Path) -> Answer:
     text = plain(printed.decode("utf-8", "replace"))
     found = re.findall(metric.pattern, text, re.MULTILINE)
     if not found:
-        return Answer("crash", f"no {metric.name} in its output", plain_tail(printed))
+        return Answer("crash", f"no `{metric.name}` in its output; the pattern is {metric.pattern}", plain_tail(printed))
     try:
         value = float(found[-1])
     except ValueError:
-        return Answer("crash", f"{metric.name} is no number: {found[-1][:60]!r}")
+        return Answer("crash", f"`{metric.name}` is no number: {found[-1][:60]!r}")
     return Answer("done", value=value) if finite(value) else Answer("crash", "nan")
 
 
@@ -160,9 +160,9 @@ def _from_json(metric: Metric, path: Path) -> Answer:
             said = json.loads(file.read(1 << 20))
         value = said[metric.name]
     except (OSError, ValueError, KeyError, TypeError):
-        return Answer("crash", f"no {metric.name} in {path.name}")
+        return Answer("crash", f"no `{metric.name}` in {path.name}")
     if not isinstance(value, int | float) or isinstance(value, bool):
-        return Answer("crash", f"{metric.name} in {path.name} is no number")
+        return Answer("crash", f"`{metric.name}` in {path.name} is no number")
     return Answer("done", value=float(value)) if finite(value) else Answer("crash", "nan")
 
 

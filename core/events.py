@@ -140,10 +140,12 @@ class ApprovalAwaited:
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The user's yes. `edits`: the user's own version of the whole edit; None: as it was proposed."""
+    """The user's yes. `edits`: the user's own version of the whole edit, `description`: what that is called; None and
+    empty: as it was proposed."""
 
     number: int
     edits: Mapping[str, str] | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Literal
 from core import events as ev
 from core.experiment import Experiment, Measurement, Repeat, Verdict
 from core.facts import replace
+from core.notes import Note
 
 Phase = Literal[
     "starting", "proposing", "approving", "committing", "startup", "training", "evaluating", "deciding", "ended"
@@ -39,19 +40,6 @@ class Pending:
     approved: bool = False
     edited: bool = False  # the user changed the proposal
     again: bool = False  # another trial of a finished experiment
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What the user told the agent: a note, or why a proposal was rejected.
-
-    number: the experiment under way then, or the next one where none was.
-    """
-
-    number: int
-    text: str
-    time: float
-    rejected: str = ""  # the description of the proposal that this rejected
 
 
 @dataclass(frozen=True)
@@ -147,7 +135,7 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
         case ev.Acknowledged():
             return h
         case ev.Steered():
-            return replace(h, notes=(*h.notes, Note(h.next_number, event.text, time)))
+            return replace(h, notes=(*h.notes, Note(_reader(h), event.text, time)))
         case ev.ApprovalTurned():
             h = replace(h, approval=event.on)
             off = h.pending if h.waiting and not event.on else None
@@ -160,6 +148,13 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
             return _repeated(h, event.number)
         case _:
             return _experiment(h, event, time)
+
+
+def _reader(h: History) -> int:
+    """The number of the next experiment to be proposed. One that waits for the user's word may be proposed anew."""
+    p = h.pending
+    begun = p is not None and p.proposed is not None and not (p.awaited or p.again)
+    return h.next_number + begun
 
 
 def _worked(h: History, event: ev.Event, time: float) -> float:
@@ -252,6 +247,9 @@ def _approved(p: Pending, event: ev.Approved) -> Pending:
     if event.edits is None or p.proposed is None:
         return replace(p, awaited=None, approved=True)
     proposed = replace(p.proposed, edits=event.edits, details={})  # what the agent knew of it is no longer so
+    if event.description:
+        why = f"The agent proposed: {p.proposed.description}. {p.proposed.hypothesis}".strip()
+        proposed = replace(proposed, description=event.description, hypothesis=why)
     return replace(p, awaited=None, approved=True, edited=True, proposed=proposed)
 
 

@@ -27,16 +27,25 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         _drop_torn_tail(path)
-        self._file = open(path, "ab")  # noqa: SIM115 - open for the life of the engine
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open for the life of the engine
         _sync_folder(path.parent)
 
     def append(self, event: Event) -> float:
-        """Write one event; durable on return. Returns its time in Unix seconds."""
+        """Write one event; durable on return. Returns its time in Unix seconds.
+
+        Raises OSError where it cannot be written (a full disk); then nothing of it stays, now or later.
+        """
         now = time.time()
         line = json.dumps(to_record(event, now), ensure_ascii=False, separators=(",", ":"))
-        self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
-        self._file.flush()
-        sync(self._file)
+        left = line.encode("utf-8", "backslashreplace") + b"\n"
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+            sync(self._file)
+        except OSError:
+            self._file.truncate(end)
+            raise
         return now
 
     def close(self) -> None:

@@ -106,9 +106,10 @@ def approve(run: Run) -> Iterator[Event]:
     if p.proposed is None or p.committed or p.approved or p.number == 0:
         return
     if not p.awaited:
-        if not run.history.approval:
-            return
-        yield ApprovalAwaited(p.number, run.diff(p.proposed))
+        with run.control.undisturbed():  # turned off between these lines, it would wait for a yes that nobody owes it
+            if not run.history.approval:
+                return
+            yield ApprovalAwaited(p.number, run.diff(p.proposed))
     run.control.wait_until(lambda: run.history.waiting is None)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from core import agents
 from core.experiment import Proposal
 from core.log import plain
+from core.own_words import described
 
 if TYPE_CHECKING:
     from core.run import Run
@@ -72,6 +73,11 @@ class Proposals:
         if not by_user and key in self._rejected(sources):
             raise agents.Refused("a duplicate: the user has rejected this very source", said)
         return proposal
+
+    def described(self, edits: Mapping[str, str], proposed: str) -> str:
+        """What a version of the user's own is called. `proposed`: what the agent called its own."""
+        sources = self._sources()
+        return described(sources, {**sources, **edits}, proposed)
 
     def _sources(self) -> dict[str, str]:
         best = self._run.history.best

@@ -181,10 +181,9 @@ class _Running:
         if self._ready is None and self.order.handover and now > budget.startup_seconds:
             self._finish("crash", f"timeout: not ready after {budget.startup_seconds:g} s of start-up")
         elif self._ready is None and not self.order.handover and now > longest:
-            self._finish("crash", f"timeout: still running after {now:.0f} s of {budget.train_seconds:g} s")
+            self._finish("crash", _not_done(now, budget))
         elif self._ready is not None and now - self._ready > longest:
-            trained = now - self._ready
-            self._finish("crash", f"timeout: not done after {trained:.1f} s, of {budget.train_seconds:g} s of training")
+            self._finish("crash", _not_done(now - self._ready, budget))
         elif now > budget.timeout_seconds:
             self._finish("crash", f"timeout: {budget.timeout_seconds:g} s in all are over")
 
@@ -290,3 +289,8 @@ def _resident(process: psutil.Process) -> int:
     with contextlib.suppress(OSError, StopIteration, IndexError, ValueError), open(f"/proc/{process.pid}/status") as f:
         return int(next(line for line in f if line.startswith("VmHWM")).split()[1]) * 1024
     return int(process.memory_info().rss)
+
+
+def _not_done(after: float, budget: Budget) -> str:
+    limits = f"{budget.train_seconds:g} s of training and {budget.overtime_seconds:g} s of grace"
+    return f"timeout: not done after {after:.1f} s: {limits}"

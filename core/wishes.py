@@ -85,18 +85,19 @@ class Wishes:
         if merged == proposed.edits:
             self._run.record(Approved(number))
             return f"#{number} begins now"
+        described = self._run.proposals.described(merged, proposed.description)
         try:
-            self._run.proposals.checked(Proposal(merged, proposed.description, proposed.hypothesis), by_user=True)
+            checked = self._run.proposals.checked(Proposal(merged, described, proposed.hypothesis), by_user=True)
         except agents.Refused as refusal:
             raise UsageError(f"#{number} still waits; your version cannot be used: {refusal.reason}") from None
-        self._run.record(Approved(number, merged))
-        return f"#{number} begins now, as you edited it"
+        self._run.record(Approved(number, merged, checked.description))
+        return f"#{number} begins now, as you edited it: {checked.description}"
 
     def _reject(self, number: int, reason: str) -> str:
         self._waiting(number)
         run = self._run
         run.record(Rejected(number, reason))
-        reads = "the agent reads why, and" if run.agent.reads_notes else run.agent_name
+        reads = "the agent reads why, and" if run.agent.reads_notes else f"{run.agent_name} reads no notes, and"
         return f"#{number} is rejected; {reads} proposes something else"
 
     def _waiting(self, number: int) -> Proposed:

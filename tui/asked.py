@@ -46,6 +46,10 @@ def waiting(history: History) -> int | None:
     return pending.number if pending and pending.awaited else None
 
 
+def _awaited(history: History) -> ev.ApprovalAwaited | None:
+    return history.pending.awaited if history.pending else None
+
+
 def paused(history: History) -> bool:
     """Whether the run is held, between trials or within one; waiting for the user's word is no pause."""
     pending = history.pending
@@ -57,5 +61,5 @@ def took_effect(command: str, was: History, now: History) -> bool:
     if command in ("pause", "pause-after", "resume"):
         return paused(was) != paused(now)
     if command in ("approve", "reject", "approval-off"):
-        return waiting(was) is not None and waiting(now) is None
+        return _awaited(was) != _awaited(now)  # also where the next one waits by now, with the same number
     return command == "skip" and was.phase != now.phase

@@ -20,11 +20,13 @@ _RUNS_REMEMBERED = 200
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """When a run was last looked at (Unix seconds), how many experiments were finished, which was the best."""
+    """When a run was last looked at (Unix seconds), how many experiments were finished, which was the best, how many
+    further trials there were of finished ones."""
 
     at: float
     experiments: int
     best: int | None
+    repeats: int = 0
 
 
 def _path() -> Path:
@@ -36,7 +38,8 @@ def last_look(run_folder: Path) -> Look | None:
     try:
         found = _looks()[str(run_folder)]
         best = found["best"]
-        return Look(float(found["at"]), int(found["experiments"]), None if best is None else int(best))
+        repeats = int(found.get("repeats", 0))
+        return Look(float(found["at"]), int(found["experiments"]), None if best is None else int(best), repeats)
     except (ValueError, LookupError, TypeError, OverflowError):
         return None
 
@@ -61,7 +64,7 @@ def remember(run_folder: Path, history: History, now: float) -> None:
     looks = _looks()
     looks.pop(str(run_folder), None)
     looks = dict(list(looks.items())[-_RUNS_REMEMBERED:])
-    looks[str(run_folder)] = asdict(Look(now, len(history.experiments), history.incumbent))
+    looks[str(run_folder)] = asdict(Look(now, len(history.experiments), history.incumbent, _repeats(history)))
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}")
@@ -69,18 +72,32 @@ def remember(run_folder: Path, history: History, now: float) -> None:
         part.replace(path)
 
 
+def _repeats(history: History) -> int:
+    return sum(len(e.repeats) for e in history.experiments)
+
+
 def while_away(history: History, look: Look | None, now: float) -> str:
     """One sentence about what has been finished since; empty where nothing was, or nobody had looked before."""
-    if look is None or not 0 <= look.experiments < len(history.experiments):
+    if look is None or not 0 <= look.experiments <= len(history.experiments):
         return ""
-    new = history.experiments[look.experiments :]
+    new, again = history.experiments[look.experiments :], _repeats(history) - look.repeats
+    if not new and again <= 0:
+        return ""
     kept = sum(e.verdict.outcome == "keep" for e in new)
     crashed = sum(e.verdict.outcome == "crash" for e in new)
     told = f"while you were away ({text.seconds(now - look.at)}): {len(new)} experiment{'s' * (len(new) != 1)}"
-    told += f", {kept} kept, {crashed} crashed"
+    told += f", {kept} kept, {crashed} crashed" if new else ""
+    told += f", {again} further trial{'s' * (again != 1)}" if again > 0 else ""
     was, best = (find(history, n) if n is not None else None for n in (look.best, history.incumbent))
     if best and best.measurement and was and was.measurement and best.number != was.number:
         return (
             told + f"; best {text.score(was.measurement.value)} → {text.score(best.measurement.value)} (#{best.number})"
         )
     return told + "; the best is as it was"
+
+
+def on_return(history: History, look: Look | None, now: float) -> str:
+    """The same, and that a proposal waits: this sentence stands where that is said else."""
+    told = while_away(history, look, now)
+    waits = history.pending.number if history.waiting and history.pending else None
+    return f"{told}; #{waits} waits for your yes: A answers" if told and waits is not None else told

@@ -15,7 +15,7 @@ from core.control import alive
 from core.errors import RunFailed, UsageError
 from core.launch import BACKENDS
 from tui.options import TAG, WORKSPACE, find
-from tui.text import delta, one_line, percent_change
+from tui.text import delta, exact, one_line, percent_change
 from tui.watch import say
 
 if TYPE_CHECKING:
@@ -136,7 +136,11 @@ def page(picked: Pick) -> str:
         lines += [f"    {step}" for step in _way(chain(h, e))]
     elif h.incumbent == 0:
         lines.append("  nothing was better than the artifact as the run found it")
-    lines += [f"  model: {_model(picked)}", ""]
+    if picked.run.imported_from:
+        lines.append(f"  imported from {one_line(picked.run.imported_from)}: there is no task to run, and no model")
+    else:
+        lines.append(f"  model: {_model(picked)}")
+    lines.append("")
     commands = _commands(picked, "" if e.number == h.incumbent else f" --experiment {e.number}")
     width = max(len(command) for command, _ in commands)
     return "\n".join(lines + [f"{command:<{width}}  {what}" for command, what in commands])
@@ -145,6 +149,8 @@ def page(picked: Pick) -> str:
 def _commands(picked: Pick, number: str) -> list[tuple[str, str]]:
     """What can be done with it, and what that is for."""
     best = f"autoresearch best {picked.folder.name}{number}"
+    if picked.run.imported_from:
+        return [(f"autoresearch diff {picked.experiment.number} {picked.folder.name}", "what was recorded of it")]
     commands = [(f"{best} --checkout DIR", "a workspace of its own that begins with it")]
     if picked.experiment.commit != picked.run.base:
         commands.insert(0, (f"{best} --patch | git apply", "its change; at the root of the workspace"))
@@ -162,7 +168,7 @@ def _scores(picked: Pick) -> list[str]:
     measured, baseline = picked.experiment.measurement, picked.history.experiments[0].measurement
     if measured is None:
         return [f"no score: {picked.experiment.verdict.reason}"]
-    rows = [(picked.task.metric.name, measured.value, baseline.value if baseline else None)]
+    rows = [(picked.metric, measured.value, baseline.value if baseline else None)]
     upstream = measured.findings.get("val_bpb_upstream")
     if isinstance(upstream, int | float):
         before = baseline.findings.get("val_bpb_upstream") if baseline else None
@@ -170,11 +176,11 @@ def _scores(picked: Pick) -> list[str]:
     width = max(len(name) for name, _, _ in rows)
     lines = []
     for name, value, before in rows:
-        line = f"{name:<{width}}  {value:.6f}"
+        line = f"{name:<{width}}  {exact(value)}"
         if before is not None and picked.experiment.number:
-            line += f"   baseline {before:.6f}, {percent_change(before, value)}"
+            line += f"   baseline {exact(before)}, {percent_change(before, value)}"
         lines.append(line + (", self-reported" if measured.self_reported else ""))
-    again = [f"{r.measurement.value:.6f}" if r.measurement else one_line(r.reason) for r in picked.experiment.repeats]
+    again = [exact(r.measurement.value) if r.measurement else one_line(r.reason) for r in picked.experiment.repeats]
     return lines + ([f"once more: {', '.join(again)}"] if again else [])
 
 
@@ -182,8 +188,8 @@ def _way(led: list[Experiment]) -> list[str]:
     width = len(str(led[-1].number))
     lines = []
     for e in led:
-        value = f"{e.measurement.value:.6f}" if e.measurement else f"{e.verdict.outcome:<8}"
-        lines.append(f"{e.number:>{width}}  {value}  {delta(e.delta):>8}  {one_line(e.description)}".rstrip())
+        value = exact(e.measurement.value) if e.measurement else f"{e.verdict.outcome:<8}"
+        lines.append(f"{e.number:>{width}}  {value}  {delta(e.delta):>9}  {one_line(e.description)}".rstrip())
     return lines
 
 
@@ -224,7 +230,7 @@ def evaluate(tag: str | None, workspace: Path | None, experiment: int | None, ch
         raise RunFailed(f"no score: {one_line(answer.reason + detail)}")
     name, value, findings = picked.task.metric.name, answer.value, answer.findings
     lines = [f"{what}, with the source of experiment {picked.experiment.number}"]
-    lines.append(f"  {name:<18}{value:.6f}   {_beside_recorded(picked, value, own=checkpoint is None)}")
+    lines.append(f"  {name:<18}{exact(value)}   {_beside_recorded(picked, value, own=checkpoint is None)}")
     if isinstance(upstream := findings.get("val_bpb_upstream"), int | float):
         lines.append(f"  {'val_bpb_upstream':<18}{upstream:.6f}")
     lines += _audit(findings)
@@ -236,7 +242,7 @@ def _beside_recorded(picked: Pick, value: float, *, own: bool) -> str:
     measured = picked.experiment.measurement
     if measured is None:
         return f"recorded: no score ({picked.experiment.verdict.reason})"
-    recorded = f"recorded {measured.value:.6f}"
+    recorded = f"recorded {exact(measured.value)}"
     if abs(value - measured.value) <= EQUAL_WITHIN:
         return f"{recorded}: equal within {EQUAL_WITHIN:g} on {picked.run.device}"
     other = "" if own else "; another checkpoint than the recorded one: comparable if trained on the same rows"

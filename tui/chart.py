@@ -107,10 +107,10 @@ def _value(e: Experiment, quantity: Quantity) -> float | None:
     return min(_LARGEST, max(-_LARGEST, float(value)))
 
 
-def written(value: float, quantity: Quantity, decimals: int) -> str:
+def written(value: float, quantity: Quantity, decimals: int | None = None) -> str:
     """A value as it stands beside the chart."""
     if quantity == "metric":
-        return text.score(value, decimals)
+        return f"{value:.{decimals}f}" if decimals is not None else text.score(value)
     return text.memory(value) if quantity == "memory" else text.quantity(value)
 
 
@@ -163,10 +163,13 @@ def draw(points: Sequence[Point], width: int, height: int, view: View, quantity:
     bits = [[0] * width for _ in range(height)]
     _step_line(bits, points, at, low, high, log)
     cells: list[list[Piece]] = [[(chr(0x2800 + b), "accent") if b else (" ", "") for b in row] for row in bits]
-    for x, p in zip(at, points, strict=False):
+    for i, (x, p) in enumerate(zip(at, points, strict=False)):
+        if not p.again:
+            continue
+        levels = [_row(q.best, low, high, height, log) for q in points[max(0, i - 1) : i + 1] if q.best is not None]
         for value in p.again:
             y = _row(value, low, high, height, log)
-            if low <= value <= high and not bits[y][x]:
+            if low <= value <= high and y not in levels:  # it may break the line where that goes from level to level
                 cells[y][x] = (text.GLYPHS["discard"], "track")
     ranks = {(x, y): _LINE for y, row in enumerate(bits) for x, dots in enumerate(row) if dots}
     best = next((i for i in reversed(range(len(points))) if _kept(points[i])), None)
@@ -223,7 +226,7 @@ def _labels(low: float, high: float, height: int, log: bool, quantity: Quantity)
     """Values for every second or third row, at the middle of the row they stand beside."""
     every = 2 if height < 8 else 3
     step = max((high - low) / height, 1e-300)
-    decimals = min(6, max(0, 1 - math.floor(math.log10(step))))
+    decimals = min(12, max(0, 1 - math.floor(math.log10(step))))
     found = []
     for row in range(height):
         share = (row + 0.5) / height
@@ -238,10 +241,10 @@ def _label_best(labels: list[str], best: int, value: float, better: str, quantit
         beyond = row > best if better == "min" else row < best if better == "max" else False
         if beyond or abs(row - best) == 1:
             labels[row] = ""
-    labels[best] = f"{_label(value, quantity, 4):>7}"
+    labels[best] = f"{_label(value, quantity):>7}"
 
 
-def _label(value: float, quantity: Quantity, decimals: int) -> str:
+def _label(value: float, quantity: Quantity, decimals: int | None = None) -> str:
     """A value in at most eight cells."""
     forms = (written(value, quantity, decimals), *(f"{value:.{digits}e}" for digits in (3, 2, 1)))
     return next((form for form in forms if len(form) <= LABEL_CELLS), f"{value:.0e}")

@@ -171,9 +171,9 @@ def _wide(size: Size, front: Sequence[Part], borders: Borders) -> Plan:
 
 def _ultra(size: Size, front: Sequence[Part], borders: Borders) -> Plan:
     width, height = size
-    left = _extent(borders, "left", min(64, max(56, width * 32 // 100)), _LEAST_COLUMNS, width - 2 * _LEAST_COLUMNS - 2)
+    left = _extent(borders, "left", min(84, max(56, width * 42 // 100)), _LEAST_COLUMNS, width - 2 * _LEAST_COLUMNS - 2)
     x, beyond = left.cells + 1, width - left.cells - 1
-    right = _extent(borders, "right", min(48, beyond * 32 // 100), _LEAST_COLUMNS, beyond - _LEAST_COLUMNS - 1, sign=-1)
+    right = _extent(borders, "right", min(48, beyond * 36 // 100), _LEAST_COLUMNS, beyond - _LEAST_COLUMNS - 1, sign=-1)
     plot = _extent(borders, "plot", height // 3, _LEAST_PLOT, height - 2 * _LEAST_PANE)
     rest = height - plot.cells
     log = _extent(borders, "log", rest * 45 // 100, _LEAST_PANE, rest - _LEAST_PANE, sign=-1)

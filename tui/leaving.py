@@ -38,7 +38,7 @@ class Leaving:
         elif self._nothing_to_ask:
             self._go()
         elif not isinstance(cockpit.screen, LeaveScreen):
-            await cockpit.push_screen(LeaveScreen(), self._leave)
+            await cockpit.push_screen(LeaveScreen(cockpit.state.history.approval), self._leave)
 
     def _leave(self, choice: Choice | None) -> None:
         if choice == "detach":

@@ -9,9 +9,10 @@ from typing import Any
 from core.checkpoints import checkpoint_bytes
 from core.control import alive
 from core.errors import UsageError
-from core.history import History, fold
+from core.events import Acknowledged
+from core.history import History, fold, reduce
 from core.journal import results_tsv
-from tui import text
+from tui import asked, text
 from tui.feed import State
 from tui.tail import events
 
@@ -23,11 +24,22 @@ def history(run_folder: Path) -> History:
     return fold(events(run_folder / "journal.jsonl"))
 
 
-def status(run_folder: Path, known: History | None = None) -> dict[str, Any]:
-    """The state of a run as JSON values; times in Unix seconds. `known`: its history, where it has been read."""
-    h = known or history(run_folder)
+def _told(run_folder: Path) -> tuple[History, asked.Asked]:
+    """The same, and what was asked for that is still to come about."""
+    h, coming = History(), tuple[Acknowledged, ...]()
+    for event, time in events(run_folder / "journal.jsonl"):
+        h = reduce(h, event, time)
+        coming = asked.after(coming, event, h)
+    return h, coming
+
+
+def status(run_folder: Path, known: tuple[History, asked.Asked] | None = None) -> dict[str, Any]:
+    """The state of a run as JSON values; times in Unix seconds. `known`: its history and what it was asked for, where
+    that has been read."""
+    h, coming = known or _told(run_folder)
     if h.run is None:
         raise UsageError(f"{run_folder}: its journal has no first line")
+    repeating = h.pending.number if h.pending and h.pending.again else None
     best, baseline = h.best, h.experiments[0] if h.experiments else None
     return {
         "tag": h.run.tag,
@@ -61,9 +73,19 @@ def status(run_folder: Path, known: History | None = None) -> dict[str, Any]:
         "approval": h.approval,
         "waiting": h.waiting.number if h.waiting else None,
         "waiting_description": h.waiting.description if h.waiting else None,
-        "again": list(h.asked_again),
+        "again": _queued(h.asked_again, repeating),
+        "repeating": repeating,
+        "coming": [f"{a.command}: {a.effect}" for a in coming],
         "notes": [{"time": n.time, "experiment": n.number, "text": n.text, "rejected": n.rejected} for n in h.notes],
     }
+
+
+def _queued(asked: tuple[int, ...], repeating: int | None) -> list[int]:
+    """Those that another trial is asked for, without the one that is having it."""
+    queued = list(asked)
+    if repeating in queued:
+        queued.remove(repeating)
+    return queued
 
 
 def state(h: History, living: bool) -> str:
@@ -83,13 +105,13 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     s = known or status(run_folder)
     doing = ""
     if s["state"] == "running" and s["experiment"] is not None:
-        again = ", once more" if s["experiment"] in s["again"] else ""
+        again = ", once more" if s["repeating"] is not None else ""
         doing = f", {s['phase']} experiment {s['experiment']}{again}"
     lines = [f"run {s['tag']}: {s['state']}{doing}"]
     if s["best"] is not None:
-        gain = f", baseline {s['baseline']:.6f}" if s["best_experiment"] else ""
+        gain = f", baseline {text.exact(s['baseline'])}" if s["best_experiment"] else ""
         believed = ", self-reported" if s["self_reported"] else ""
-        lines.append(f"best {s['metric']} {s['best']:.6f} (experiment {s['best_experiment']}{gain}){believed}")
+        lines.append(f"best {s['metric']} {text.exact(s['best'])} (experiment {s['best_experiment']}{gain}){believed}")
     of = f" of {s['limit']}" if s["limit"] is not None else ""
     counts = f"{s['kept']} kept, {s['discarded']} discarded, {s['crashed']} crashed"
     lines.append(f"{s['experiments']} experiments{of}: {counts}; {_span(s['active_seconds'])} at work")
@@ -117,7 +139,9 @@ def _wishes(s: dict[str, Any]) -> list[str]:
     if s["waiting"] is not None and s["state"] != "waiting":
         lines.append(f"#{s['waiting']} waits for your yes once the run goes on: {s['waiting_description']}")
     if s["again"]:
-        lines.append(f"asked for: another trial of {', '.join(f'#{number}' for number in s['again'])}")
+        then = "after this one, " if s["repeating"] is not None else ""
+        lines.append(f"asked for: {then}another trial of {', '.join(f'#{number}' for number in s['again'])}")
+    lines += s["coming"] if s["state"] in ("running", "waiting", "paused") else []
     said = [n for n in s["notes"] if not n["rejected"]]
     if said:
         several = f"{len(said)} notes to the agent, the last one" if len(said) > 1 else "your note to the agent"
@@ -148,11 +172,11 @@ def diff(run_folder: Path, number: int) -> str:
             return f"experiment {number}: {pending.proposed.description} (under way)\n\n{pending.committed.diff}"
     for e in h.experiments:
         if e.number == number:
-            score = f"{e.measurement.value:.6f}, " if e.measurement else ""
+            score = f"{text.exact(e.measurement.value)}, " if e.measurement else ""
             score += "self-reported, " if e.measurement and e.measurement.self_reported else ""
             head = f"experiment {number}: {e.description}{' (edited by you)' if e.edited else ''}\n"
             head += f"{score}{e.verdict.outcome} ({e.verdict.reason})\n"
-            again = [f"{r.measurement.value:.6f}" if r.measurement else r.reason for r in e.repeats]
+            again = [text.exact(r.measurement.value) if r.measurement else r.reason for r in e.repeats]
             head += f"once more: {', '.join(again)}\n" if again else ""
             return f"{head}{e.hypothesis}\n\n{e.diff or '(no change: the baseline)'}"
     last = h.experiments[-1].number if h.experiments else None

@@ -28,7 +28,7 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """`whole`: whether these are all lines; `longest`: the widest text in cells; `gutter`: digits of a line number;
-    `hunks`: the rows where one begins, or a file."""
+    `hunks`: the rows where one begins, or a file; `places`: of the experiments that are named in it, their rows."""
 
     lines: list[DiffLine]
     whole: bool
@@ -38,6 +38,12 @@ class Sheet:
     gutter: int
     hunks: list[int]
     summary: str  # `train.py  +1 −1`
+    places: dict[int, int]
+
+    def at(self, row: int) -> tuple[int, int] | None:
+        """The experiment whose row that is, and how far below its first; None above all of them."""
+        above = [(place, number) for number, place in self.places.items() if place <= row]
+        return (max(above)[1], row - max(above)[0]) if above else None
 
 
 def beginning(lines: Lines, way: Callable[[int], Way]) -> Sheet:
@@ -69,6 +75,7 @@ def lay_out(lines: list[DiffLine], way: Way, whole: bool = True) -> Sheet:
     if way.wrap:
         shown = list(wrapped(shown, way.wrap))
     rows: list[DiffLine] | list[DiffLine | Pair] = list(side_by_side(shown)) if way.paired else shown
+    heads = [(i, row) for i, row in enumerate(rows) if isinstance(row, DiffLine) and row.kind == "@"]
     return Sheet(
         lines,
         whole,
@@ -76,6 +83,7 @@ def lay_out(lines: list[DiffLine], way: Way, whole: bool = True) -> Sheet:
         rows,
         max((len(line.text) if line.text.isascii() else cell_len(line.text) for line in shown), default=0),
         digits(lines),
-        [i for i, row in enumerate(rows) if isinstance(row, DiffLine) and row.kind == "@"],
+        [i for i, _ in heads],
         summarise(lines) if whole else "",
+        {row.number: i for i, row in heads if row.number is not None},
     )

@@ -84,6 +84,8 @@ def activity(state: State) -> str:
 def label(state: State) -> str:
     """The experiment that is in flight, or the next one: `#48`, or `#12 once more (trial 2)`."""
     h, p = state.history, state.history.pending
+    if h.paused and p is None and h.repeats is not None:
+        return f"#{h.repeats} once more"
     return f"#{p.number} once more (trial {max(2, p.trial)})" if p and p.again else f"#{h.next_number}"
 
 

@@ -33,7 +33,7 @@ def watch_status(run_folder: Path, every: float, out: TextIO, *, as_json: bool =
                 feed.read()
             history = feed.state.history
             state = report.state(history, alive(run_folder))
-            status = report.status(run_folder, history)
+            status = report.status(run_folder, (history, feed.state.asked))
             words = json.dumps(status) if as_json else report.status_text(run_folder, status)
             if place:
                 place.show([*words.split("\n"), *live_words(feed.state.live)])

@@ -12,6 +12,10 @@ from functools import lru_cache
 GLYPHS = {"keep": "●", "discard": "·", "crash": "×"}
 RUNNING, PAUSED, CRASHED, ENDED, WAITING, STALLED = "▶", "‖", "×", "·", "?", "!"
 TAB = 4
+SCORE_CELLS = 8  # of a score; its difference has a sign besides
+_LEAST_PLAIN = 1e-4  # below it, six decimals hold fewer than three digits
+_SIX_DECIMALS_DO = 1e-3
+_LARGEST_PLAIN = 1e9
 
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
@@ -48,20 +52,61 @@ def one_line(text: str) -> str:
     return " ".join(" ".join(clean_lines(text)).split())
 
 
-def score(value: float | None, decimals: int = 4) -> str:
+def score(value: float | None) -> str:
+    """A value of the metric in eight cells: `0.969686`, `12.34567`, `123456`, `1.56e-06`; zeros after the fourth decimal
+    are left out: `0.9697`."""
+    return _trimmed(column(value))
+
+
+def column(value: float | None) -> str:
+    """The same with all its decimals, for values that stand below each other."""
     if value is None:
         return "—"
     if not math.isfinite(value):
         return str(value)
-    return f"{value:.{decimals}f}" if abs(value) < 10_000 else f"{value:.6g}"
+    if 0 < abs(value) < _LEAST_PLAIN:
+        return _exponent(value)
+    whole = f"{value:.0f}"
+    decimals = min(6, SCORE_CELLS - 1 - len(whole))
+    if len(whole) > SCORE_CELLS:
+        return _exponent(value)
+    return f"{value:.{decimals}f}" if decimals > 0 else whole
 
 
-def delta(value: float | None, decimals: int = 4) -> str:
-    """A signed difference; empty where there is none."""
+def exact(value: float | None) -> str:
+    """A value where there is room: six decimals, and four significant digits at least."""
+    if value is None or not math.isfinite(value):
+        return score(value)
+    if value and abs(value) < _SIX_DECIMALS_DO:
+        return f"{value:.4g}" if abs(value) < 1e-9 else f"{value:.{3 - math.floor(math.log10(abs(value)))}f}"
+    return f"{value:.6f}" if abs(value) < _LARGEST_PLAIN else f"{value:.6e}"
+
+
+def delta(value: float | None) -> str:
+    """A signed difference in nine cells; empty where there is none. Only nothing at all has no sign."""
+    return _trimmed(delta_column(value))
+
+
+def delta_column(value: float | None) -> str:
+    """The same with all its decimals, for values that stand below each other."""
     if value is None or not math.isfinite(value):
         return ""
-    rounded = score(abs(value), decimals)
-    return ("−" if value < 0 else "+") + rounded if float(rounded) else rounded
+    plain = 1e-5 <= abs(value) < _LEAST_PLAIN  # as many decimals as the scores beside it
+    size = f"{abs(value):.6f}" if plain else column(abs(value))
+    return ("−" if value < 0 else "+") + size if value else size
+
+
+def _exponent(value: float) -> str:
+    forms = (f"{value:.{digits}e}" for digits in (2, 1, 0))
+    return next((form for form in forms if len(form) <= SCORE_CELLS), f"{value:.0e}")
+
+
+def _trimmed(number: str) -> str:
+    """Without the zeros that follow the fourth decimal."""
+    whole, point, decimals = number.partition(".")
+    if not decimals.isdigit():
+        return number
+    return whole + point + decimals[:4] + decimals[4:].rstrip("0")
 
 
 def percent_change(old: float | None, new: float | None) -> str:

@@ -10,7 +10,8 @@ from rich.cells import cell_len, chop_cells
 
 from core.events import RunStarted
 from core.experiment import Experiment, Measurement
-from core.history import History, Note, Pending
+from core.history import History, Pending
+from core.notes import Note
 from tui import text
 from tui.tail import as_float
 
@@ -45,7 +46,7 @@ def _head(entry: Experiment | Pending) -> Words:
     """The verdict and its figures; of what has none yet, why."""
     if isinstance(entry, Experiment):
         verdict, m = entry.verdict, entry.measurement
-        figures = f"  {text.score(m.value, 6)}  {text.delta(entry.delta, 6)}" if m else ""
+        figures = f"  {text.exact(m.value)}  {text.delta(entry.delta)}" if m else ""
         said = text.one_line(f"{verdict.outcome}: {verdict.reason}")
         head = f"{text.GLYPHS.get(verdict.outcome, '?')} {said}{figures}"
         return head.rstrip(), _STYLES.get(verdict.outcome, "")
@@ -120,7 +121,7 @@ def _facts(entry: Experiment | Pending, width: int) -> list[Words]:
     facts: list[str] = []
     m = entry.measurement
     if m and entry.incumbent is not None:
-        was = "" if entry.delta is None else f" ({text.score(m.value - entry.delta, 6)})"
+        was = "" if entry.delta is None else f" ({text.exact(m.value - entry.delta)})"
         facts.append(f"judged by #{entry.incumbent}{was}")
     if m:
         facts.append(
@@ -148,11 +149,11 @@ def _repeats(history: History, entry: Experiment | Pending, width: int) -> list[
         trials += [(r.trial, r.measurement, r.reason) for r in entry.repeats]
         for trial, m, reason in trials:
             judged = ", which was judged" if trial == entry.trial else ""
-            rows.append((f"trial {trial}  {text.score(m.value, 6) if m else text.one_line(reason)}{judged}", ""))
+            rows.append((f"trial {trial}  {text.exact(m.value) if m else text.one_line(reason)}{judged}", ""))
         values = [m.value for _, m, _ in trials if m and math.isfinite(m.value)]
         if len(values) > 1:
             mean, spread = sum(values) / len(values), max(values) - min(values)
-            rows.append((f"mean {text.score(mean, 6)}, spread {text.score(spread, 6)}", "strong"))
+            rows.append((f"mean {text.exact(mean)}, spread {text.exact(spread)}", "strong"))
     if pending and pending.again and pending.number == entry.number:
         rows.append(("another trial is under way", "live"))
     elif waiting := history.asked_again.count(entry.number):
@@ -176,7 +177,8 @@ def _told(history: History, number: int, width: int) -> list[Words]:
 
 
 def _note(note: Note, width: int) -> Iterator[Words]:
-    yield f"before #{note.number}, {text.time_of_day(note.time)}{', rejecting' if note.rejected else ''}", "dim"
+    what = f"no to #{note.number}" if note.rejected else f"for #{note.number} on"
+    yield f"{what}, {text.time_of_day(note.time)}", "dim"
     if note.rejected:
         yield from ((f"  {row}", "dim") for row in _paragraph(note.rejected, width - 2, _LONGEST))
     yield from ((f"  {row}", "") for row in _paragraph(note.text, width - 2, _MOST_ROWS))

@@ -20,9 +20,10 @@ from textual import work
 from textual.screen import Screen
 
 from tui import asked, config, text
-from tui.away import last_look, while_away
+from tui.away import Look, last_look, on_return
 from tui.feed import Feed, State
 from tui.keys import KEYS, taken_twice
+from tui.screens.arranged import ArrangedScreen
 from tui.screens.research import ResearchScreen
 from tui.standing import standing
 from tui.terminal import Terminal, gone, title
@@ -91,6 +92,7 @@ class RunWindow(ThemedApp[Left]):
         self.research.key_bar.remapped = self.config.keys
         self._notice = Notice("done", GREETING) if new else None
         self._noticed_at = time.monotonic()
+        self._last_look: Look | None = None
         self._about = ""  # the command that the notice is the answer to
         self._caught_up = self._in_trouble = False
 
@@ -183,6 +185,8 @@ class RunWindow(ThemedApp[Left]):
         settled = was_paused != self.paused or asked.took_effect(self._about, was.history, state.history)
         if settled and self._notice and self._notice.stage == "done":
             self._notice = None  # what was announced is there: it speaks for itself
+        if self._notice and self._notice.stage == "away" and state.history is not was.history:
+            self._notice = Notice("away", text.one_line(self._news()))  # until a key comes nobody is back
         self.research.show(state, self.clock(), self.notice)
         self._terminal.title(title(state, self.clock(), self.config.glyphs))
 
@@ -190,12 +194,13 @@ class RunWindow(ThemedApp[Left]):
         """Once, when all that was recorded so far is read: say what happened since the last look."""
         if self._caught_up or self.feed.behind or self.state.history.run is None:
             return
+        self._last_look = last_look(self.run_folder)
         self._caught_up, self._in_trouble = True, standing(self.state, self.clock()).trouble
         if not self._notice and (news := self._news()):
             self.say("away", news)
 
     def _news(self) -> str:
-        return while_away(self.state.history, last_look(self.run_folder), self.clock())
+        return on_return(self.state.history, self._last_look, self.clock())
 
     def _tell(self, was: State) -> None:
         """Ring and say so where something happened that somebody in another window wants to know."""
@@ -238,6 +243,9 @@ class RunWindow(ThemedApp[Left]):
     def on_key(self) -> None:
         if self._notice and self._notice.stage == "away":
             self._notice = None
+
+    def on_arranged_screen_refused(self, message: ArrangedScreen.Refused) -> None:
+        self.say("failed", message.words)
 
     def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
         self.feed.wanted = message.number

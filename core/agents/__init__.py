@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 
 from core.errors import UsageError
 from core.experiment import Proposal
-from core.history import History, Note
+from core.history import History
+from core.notes import Note
 
 
 @dataclass(frozen=True, slots=True)

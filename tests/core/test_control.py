@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -157,4 +158,70 @@ def test_skip_of_another_trial_of_the_baseline_is_done(tmp_path):
     made = control.Control(tmp_path, lambda event: None, lambda: "training", lambda: Pending(0, again=True))
     assert control.send(tmp_path, "skip") == "ends this trial; the verdict on #0 stays"
     assert made.take_skip()
+    made.close()
+
+
+def test_a_command_that_fails_unforeseen_is_answered_and_so_is_the_next(tmp_path, capfd):
+    def grant(command, details):
+        if command == "again":
+            raise KeyError("object not found")
+
+    made = control.Control(tmp_path, lambda event: None, lambda: "training", grant=grant)
+    with pytest.raises(UsageError, match="again: .*object not found"):
+        control.send(tmp_path, "again", number=1)
+    assert control.send(tmp_path, "pause") == "holds at the next step"
+    made.close()
+    assert "KeyError" in capfd.readouterr().err  # the engine's log
+
+
+def test_the_door_outlives_a_moment_without_descriptors(tmp_path, monkeypatch):
+    made = control.Control(tmp_path, lambda event: None, lambda: "training")
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "too many open files")] * 2
+
+    def flaky(server):
+        if failures:
+            raise failures.pop()
+        return accept(server)
+
+    monkeypatch.setattr(socket.socket, "accept", flaky)
+    for _ in range(3):
+        assert control.send(tmp_path, "pause")
+    assert not failures
+    made.close()
+
+
+def test_a_fact_that_is_recorded_is_not_called_refused(tmp_path):
+    recorded = []
+
+    def full(event):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    def grant(command, details):
+        if command == "steer":
+            recorded.append(details["text"])
+            return "the agent reads it"
+
+    made = control.Control(tmp_path, full, lambda: "training", grant=grant)
+    assert control.send(tmp_path, "steer", text="once") == "the agent reads it"
+    assert recorded == ["once"]
+    with pytest.raises(UsageError, match="no space left"):
+        control.send(tmp_path, "stop")
+    assert made.stopping  # heard all the same
+    made.close()
+
+
+def test_taking_back_a_pause_after_the_trial_is_no_going_on(engine):
+    folder, made, _ = engine
+    control.send(folder, "pause-after")
+    assert control.send(folder, "resume") == "does not pause after this trial"
+    assert not made.pause_after
+    control.send(folder, "pause-after")
+    control.send(folder, "pause")
+    assert control.send(folder, "resume") == "goes on"
+
+
+def test_a_skip_while_a_score_is_on_its_way_says_so(tmp_path):
+    made = control.Control(tmp_path, lambda event: None, lambda: "evaluating", lambda: Pending(5))
+    assert control.send(tmp_path, "skip") == "nothing to skip: no trial is running; #5 is being scored"
+    assert not made.take_skip()
     made.close()

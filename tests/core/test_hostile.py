@@ -17,8 +17,8 @@ HOSTILE = {
     "raises": ("raise RuntimeError('so it goes')", "RuntimeError: so it goes"),
     "exits": ("import sys; sys.exit(3)", "exit status 3"),
     "dies": ("import os; os.kill(os.getpid(), 11)", "killed by SIGSEGV"),
-    "nothing": ("print('hello')", "no loss in its output"),
-    "not a number": ("print('loss: much')", "loss is no number"),
+    "nothing": ("print('hello')", "no `loss` in its output; the pattern is"),
+    "not a number": ("print('loss: much')", "`loss` is no number"),
     "nan": ("print('loss: nan')", "nan"),
     "oom": ("raise MemoryError", "oom"),
     "ignores SIGTERM and never ends": (

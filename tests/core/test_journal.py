@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import resource
 import typing
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import core.journal
 from core import events as ev
 from core.errors import RunFailed
 from core.history import History, fold, reduce
@@ -26,6 +30,7 @@ FIELDS = {
     "str | None": st.none() | TEXT,
     "bool": st.booleans(),
     "Mapping[str, str]": st.dictionaries(TEXT, TEXT, max_size=2),
+    "Mapping[str, str] | None": st.none() | st.dictionaries(TEXT, TEXT, max_size=2),
     "Mapping[str, Any]": st.dictionaries(TEXT, st.none() | NUMBERS | TEXT, max_size=2),
     "tuple[str, ...]": st.lists(TEXT, max_size=2).map(tuple),
     "Outcome": st.sampled_from(["keep", "discard", "crash"]),
@@ -55,7 +60,7 @@ def test_the_fold_takes_any_order_of_events(stream):
 
 def test_every_event_type_is_listed():
     assert set(ev.TYPES.values()) == set(typing.get_args(ev.Event))
-    assert len(ev.TYPES) == 21
+    assert len(ev.TYPES) == 29
 
 
 @pytest.mark.parametrize("torn", [b"", b"{", b'{"type":"ExperimentDone","time":1.0,"number":2}', b"\xff\xfe\x00"])
@@ -99,3 +104,31 @@ def test_time_between_engines_is_not_work():
     h = reduce(h, ev.RunEnded("stopped", ""), 5002.0)
     h = reduce(h, ev.EngineStarted(3, True), 9000.0)
     assert h.active_seconds == 12.0
+
+
+def test_what_a_full_disk_refused_is_not_written_later(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append(ev.Steered("before"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limits[1]))  # half a line fits
+    try:
+        with pytest.raises(OSError, match="large"):
+            journal.append(ev.Rejected(3, "no"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    journal.append(ev.Approved(3))
+    journal.close()
+    assert [event for event, _ in read(path, strict=True)] == [ev.Steered("before"), ev.Approved(3)]
+
+
+def test_a_line_that_cannot_be_made_durable_is_taken_back(tmp_path, monkeypatch):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    with monkeypatch.context() as broken:
+        broken.setattr(core.journal, "sync", Mock(side_effect=OSError(errno.EIO, "I/O error")))
+        with pytest.raises(OSError, match="I/O"):
+            journal.append(ev.Steered("once"))
+    journal.append(ev.Steered("once"))
+    journal.close()
+    assert [event for event, _ in read(path, strict=True)] == [ev.Steered("once")]

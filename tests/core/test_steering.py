@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import threading
 import typing
 
 import pytest
@@ -16,7 +17,7 @@ from core.errors import UsageError
 from core.experiment import Proposal
 from core.history import History, fold, reduce
 from core.launch import Options
-from core.loop import commit, conclude, decide, move_branch, propose
+from core.loop import approve, commit, conclude, decide, move_branch, propose
 from core.run import Run
 
 
@@ -120,6 +121,26 @@ def test_what_was_rejected_is_new_to_nobody_but_the_user(run):
     record(run, propose)
     run.record(ev.ApprovalAwaited(1, ""))
     assert control.send(run.folder, "approve", number=1, edits=rejected) == "#1 begins now, as you edited it"
+
+
+def test_turned_off_just_before_it_would_wait_a_proposal_does_not_wait(run, monkeypatch):
+    control.send(run.folder, "approval-on")
+    record(run, propose)
+    off, diff = threading.Thread(target=control.send, args=(run.folder, "approval-off")), run.diff
+
+    def meanwhile(proposed: ev.Proposed) -> str:
+        off.start()
+        off.join(1.0)  # it may be answered now, or when the proposal is shown
+        return diff(proposed)
+
+    monkeypatch.setattr(run, "diff", meanwhile)
+    engine = threading.Thread(target=record, args=(run, approve), daemon=True)
+    engine.start()
+    engine.join(30)
+    assert not engine.is_alive()
+    off.join(30)
+    assert run.history.waiting is None
+    assert not run.history.approval
 
 
 def test_agents_that_read_no_prose_are_named(toy, engines):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorded_run import SOURCE, STARTED_AT, append, commit_of, diff_of, write_run
+from recorded_run import STARTED_AT, append, commit_of, diff_of, write_run
 
 from core import events as ev
 from core.history import History, fold
@@ -81,14 +81,19 @@ def gone(folder: Path) -> Shown:
 def approving(folder: Path) -> Shown:
     write_run(folder, 17, live=False, ended=False)
     h = _history(folder)
-    new = SOURCE.replace("SCALAR_LR = 0.5", "SCALAR_LR = 0.7").replace("WARMUP_RATIO = 0.0", "WARMUP_RATIO = 0.02")
+    old = next(
+        event.edits["train.py"]
+        for event, _ in read(folder / "journal.jsonl")
+        if isinstance(event, ev.Proposed) and event.number == h.incumbent
+    )
+    new = old.replace("SCALAR_LR = 0.5", "SCALAR_LR = 0.7").replace("WARMUP_RATIO = 0.0", "WARMUP_RATIO = 0.02")
     words = ("scalar LR 0.5 to 0.7, a short warm-up", "the residual scales move too little at this length")
     append(
         folder,
         ev.ApprovalTurned(True),
         ev.Proposing(18, h.incumbent),
         ev.Proposed(18, commit_of(h.incumbent or 0), h.incumbent, {"train.py": new}, *words, {}),
-        ev.ApprovalAwaited(18, diff_of(SOURCE, new)),
+        ev.ApprovalAwaited(18, diff_of(old, new)),
         at=h.last_time + 1,
     )
     return Shown(h.last_time + 42)

@@ -9,6 +9,7 @@ from driving import cockpit, engine_of, screen, until
 from recorded_run import STARTED_AT, write_run
 
 from core import events as ev
+from core.history import fold
 from tui.away import Look, last_look, remember, while_away
 from tui.feed import Feed
 
@@ -48,3 +49,31 @@ def test_what_cannot_be_read_is_no_look(tmp_path: Path, kept: str) -> None:
     remember(tmp_path / "nov20", feed.state.history, STARTED_AT)
     assert last_look(tmp_path / "nov20") == Look(STARTED_AT, 5, 2)
     assert while_away(feed.state.history, Look(STARTED_AT, 9, 1), STARTED_AT) == ""
+
+
+async def test_it_counts_on_until_a_key_comes_and_names_what_waits(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 18)
+    async with cockpit(folder, (200, 40)):
+        pass
+    with engine_of(folder) as engine:
+        engine.write(*MORE[:4])
+        async with cockpit(folder, (200, 40), live=False) as (app, pilot):
+            await until(pilot, lambda: "): 1 experiment, 1 kept, 0 crashed" in screen(app))
+            engine.write(*MORE[4:], ev.Proposed(20, "p", 18, {}, "twenty", "", {}), ev.ApprovalAwaited(20, "x"))
+            await until(pilot, lambda: "): 2 experiments, 1 kept, 1 crashed" in screen(app))
+            assert "; #20 waits for your yes: A answers" in " ".join(screen(app).split())
+
+
+def test_further_trials_of_finished_experiments_are_told(tmp_path: Path) -> None:
+    feed = Feed(write_run(tmp_path / "nov20", 18), alive=lambda _: False)
+    feed.read()
+    look = Look(STARTED_AT, 18, 13)
+    again = (
+        ev.TrialVoid(18, 1, "x"), ev.AgainAsked(3), ev.AgainStarted(3), ev.TrialStarted(3, 2, 1, 1),
+        ev.Measured(3, 2, 2.4, 15.0, 20.0, 512.0), ev.AgainDone(3),
+    )  # fmt: skip
+    history = fold(((event, STARTED_AT) for event in again), feed.state.history)
+    assert while_away(history, look, STARTED_AT + 60) == (
+        "while you were away (1:00 min): 0 experiments, 1 further trial; the best is as it was"
+    )
+    assert while_away(feed.state.history, look, STARTED_AT + 60) == ""

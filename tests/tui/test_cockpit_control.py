@@ -126,3 +126,29 @@ async def test_a_failed_run_says_the_whole_reason(recorded: Path) -> None:
             await until(pilot, lambda: why.split() == " ".join(screen(app).splitlines()[2:5]).split())
             await pilot.resize_terminal(50, 10)
             await until(pilot, lambda: len(screen(app).split("best 2.2993")) == 2 and "baseline" not in screen(app))
+
+
+async def test_a_skip_is_offered_only_while_there_is_a_trial(recorded: Path) -> None:
+    with engine_of(recorded) as engine:
+        async with cockpit(recorded, live=False) as (app, pilot):
+            assert "s skip" in screen(app).splitlines()[-1]
+            engine.write(ev.TrialDone(18, 1, 15.0, 110))
+            await until(pilot, lambda: "s skip" not in screen(app).splitlines()[-1])
+            assert "p pause" in screen(app).splitlines()[-1]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_approval_is_seen_while_it_is_on_and_told_to_who_leaves(recorded: Path, size: tuple[int, int]) -> None:
+    with engine_of(recorded) as engine:
+        async with cockpit(recorded, size, live=False) as (app, pilot):
+            assert "approval" not in screen(app).splitlines()[0]
+            engine.write(ev.ApprovalTurned(True))
+            await until(pilot, lambda: "approval" in screen(app).splitlines()[0])
+            await pilot.press("q")
+            await until(pilot, lambda: "approval is on: the engine goes on to its next proposal" in screen(app))
+            await pilot.press("escape")
+            engine.write(ev.ApprovalTurned(False))
+            await until(pilot, lambda: "approval" not in screen(app))
+            await pilot.press("q")
+            await until(pilot, lambda: "leave the cockpit" in screen(app))
+            assert "approval" not in screen(app)

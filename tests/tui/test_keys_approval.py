@@ -87,7 +87,7 @@ async def test_the_keys_of_the_answers_mean_nothing_but_themselves_elsewhere(
     opened = edits_with(monkeypatch, "SOFTCAP = 30.0\n")
     async with a_proposal_waits(tmp_path) as (app, pilot, engine):
         await pilot.press("y", "n", "e", "u")
-        await until(pilot, lambda: ", log" in screen(app) and bool(opened))
+        await until(pilot, lambda: "  log " in screen(app) and bool(opened))
         assert app.screen is app.research
         await pilot.press("A", "q", "A", "escape")
         assert app.screen is app.research

@@ -12,9 +12,10 @@ from recorded_run import write_run
 from core import events as ev
 from core.errors import UsageError
 from core.history import History
-from tui import asked, sending
+from tui import asked, report, sending
 from tui.app import Cockpit
 from tui.feed import Feed, State, reduce
+from tui.standing import label
 
 
 @pytest.fixture
@@ -184,6 +185,36 @@ def test_waiting_for_a_yes_is_no_pause() -> None:
     assert asked.waiting(history) == 1
     assert not asked.paused(history)
     assert not asked.paused(History())
+
+
+def test_an_answer_is_over_when_the_next_proposal_of_that_number_waits() -> None:
+    was = fold(ev.Proposing(1, 0), ev.Proposed(1, "p", 0, {}, "a", "", {}), ev.ApprovalAwaited(1, "-a")).history
+    now = History()
+    for event in (ev.Rejected(1, "no"), ev.Proposed(1, "p", 0, {}, "b", "", {}), ev.ApprovalAwaited(1, "-b")):
+        now = reduce(State(now if now.pending else was), event, 1.0).history
+    assert asked.waiting(now) == 1
+    assert asked.took_effect("reject", was, now)
+    assert not asked.took_effect("reject", was, was)
+
+
+def test_status_says_what_is_still_to_come_about(recorded: Path) -> None:
+    with listener(recorded) as engine:
+        engine.write(ev.Acknowledged("stop", "stops after this experiment"))
+        assert "\nstop: stops after this experiment" in report.status_text(recorded)
+        engine.write(ev.Acknowledged("resume", "goes on"))
+        assert "stop:" not in report.status_text(recorded)
+
+
+def test_status_tells_the_trial_under_way_from_those_asked_for(recorded: Path) -> None:
+    with listener(recorded) as engine:
+        engine.write(*OVER, ev.AgainAsked(8), ev.AgainAsked(8), ev.RunPaused("by the user", ""))
+        feed = Feed(recorded)
+        feed.read()
+        assert label(feed.state) == "#8 once more"
+        engine.write(ev.RunContinued(), ev.AgainStarted(8), ev.TrialStarted(8, 2, 1, 1))
+        told = report.status_text(recorded)
+        assert "experiment 8, once more" in told
+        assert "asked for: after this one, another trial of #8\n" in f"{told}\n"
 
 
 # --- leaving ---------------------------------------------------------------------------------------------------------

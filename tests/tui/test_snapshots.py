@@ -53,7 +53,7 @@ def test_the_screen_is_as_it_was(state: str, size: tuple[int, int], tmp_path: Pa
     path = SNAPSHOTS / f"{state}-{size[0]}x{size[1]}.txt"
     with cockpit(state, tmp_path, size) as t:
         if keys := KEYS.get(state):
-            t.until(lambda: "q leave" in t.shown, LIMIT_SECONDS)
+            t.until(lambda: "val_bpb" in t.shown, LIMIT_SECONDS)
             t.press(keys)
         if WRITE:
             settled(t, lambda: False)

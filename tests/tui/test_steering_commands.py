@@ -57,7 +57,7 @@ def test_yes_and_no(toy, asking):
     assert yes.stderr == "#1: better\n"
     waits(asking, 2)
     no = autoresearch("reject", "t", "--reason", "too bold", cwd=toy)
-    assert no.stdout == "t: #2 is rejected; the scripted agent proposes something else\n"
+    assert no.stdout == "t: #2 is rejected; the scripted agent reads no notes, and proposes something else\n"
     until(lambda: len(history(asking).notes) == 1)
     assert history(asking).notes[0].text == "too bold"
 
@@ -111,7 +111,7 @@ def test_an_own_version_from_the_editor(toy, asking, tmp_path):
     assert (kept / "train.py").read_text() == "RATE = (("  # hours of a user's work are not lost
     assert history(asking).waiting.number == 1
     done = approve_edited(toy, editor(tmp_path, "path.write_text(path.read_text().replace('0.4', '0.31'))"))
-    assert done.stdout == "t: #1 begins now, as you edited it\n"
+    assert done.stdout.startswith("t: #1 begins now, as you edited it: ")
     waits(asking, 2)
     assert git(toy, "show", "refs/autoresearch/t/1:train.py") == TOY_SOURCE.replace("0.5", "0.31")
     assert "(edited by you)" in autoresearch("diff", "1", cwd=toy).stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -39,11 +38,10 @@ class AnswerScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
-            box.border_title = f"#{self.awaited.number} waits for your yes"
-            yield Static(
-                Text.assemble(self._proposal, (f"\n{self.edited}" if self.edited else "", "bold")), classes="strong"
-            )
-            yield Static(self._keys(), classes="box-foot")
+            box.border_title, box.border_subtitle = f"#{self.awaited.number} waits for your yes", self._keys()
+            yield Static(self._proposal, markup=False, classes="strong")
+            if self.edited:
+                yield Static(self.edited, markup=False, classes="accent")
 
     def _keys(self) -> str:
         offered = [(key, words) for key, reply, words in REPLIES if self.edited or reply != "undo"]

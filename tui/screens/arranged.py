@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from textual import events
+from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
 from tui.arrangement import Arrangement, keep, recall
-from tui.layout import PANES, Part, beside, kind_of, moved, taller
+from tui.layout import PANES, Border, Part, beside, kind_of, moved, taller
 from tui.widgets.bars import PaneTitle
 from tui.widgets.panes import Panes
 
@@ -27,6 +28,12 @@ class ArrangedScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-high")]  # noqa: RUF012
 
     body: Panes
+
+    @dataclass
+    class Refused(Message):
+        """A key asked for what cannot be done; the words say why."""
+
+        words: str
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,9 +88,14 @@ class ArrangedScreen(Screen[None]):
 
     # --- borders
 
-    def _move(self, found: tuple[str, int] | None) -> None:
+    def _move(self, found: tuple[Border, int] | None) -> None:
+        """Move a border, or say that nothing moves."""
         if found is not None:
-            self.rearrange(self.arrangement.moved(self.body.plan.kind, *found))  # type: ignore[arg-type]
+            self.rearrange(self.arrangement.moved(self.body.plan.kind, *found))
+        elif self.alone:
+            self.post_message(self.Refused("nothing to move: one part has the whole window; esc goes back"))
+        else:
+            self.post_message(self.Refused("nothing to move in this layout, or no further"))
 
     def on_panes_moved(self, message: Panes.Moved) -> None:
         self._move((message.border, message.cells))

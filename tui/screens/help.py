@@ -16,6 +16,7 @@ from tui import config, keys
 GLYPHS = (
     ("●", "kept"), ("·", "discarded"), ("×", "crash"), ("▶", "running"), ("‖", "paused"),
     ("?", "waits for you"), ("!", "stalled"), ("↑", "off the scale"),
+    ("▲", "newer above"),
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ CHOICES: tuple[tuple[str, Choice | None, str, str], ...] = (
     ("n", "stop-now", "stop now", "this trial is cut; resume runs it again"),
     ("c", None, "cancel", "stay here"),
 )
+APPROVAL = "\napproval is on: the engine goes on to its next proposal, and waits for your yes there"
 
 
 class LeaveScreen(ModalScreen[Choice | None]):
@@ -31,14 +32,17 @@ class LeaveScreen(ModalScreen[Choice | None]):
         ("enter", "take", "choose"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, approval: bool = False) -> None:
+        """`approval`: it is on, so a run that is left alone stands still before long."""
         super().__init__()
-        self._at = 0
+        self._approval, self._at = approval, 0
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
             box.border_title = "leave the cockpit"
             yield Static(self._choices(), id="choices")
+            if self._approval:
+                yield Static(APPROVAL, classes="pausing")
             yield Static("nothing is lost: `autoresearch resume` goes on where a run stopped", classes="box-foot")
 
     def _choices(self) -> Text:

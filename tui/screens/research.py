@@ -86,12 +86,14 @@ class ResearchScreen(ArrangedScreen):
         self.log_tail.show(whose, lines)
         self.plot.show(state, number)
         waits = not self._over and asked.waiting(state.history) is not None
-        self.key_bar.show(not self._over and asked.paused(state.history), self._over, waits)
+        paused, in_trial = asked.paused(state.history), state.history.phase in ("startup", "training")
+        self.key_bar.show(not self._over and paused, self._over, waits, self.alone is not None, in_trial)
         self._show_titles(whose if not lines else f"{whose} · {self._log_place(number)}".removesuffix(" · "))
 
     def _show_titles(self, log: str) -> None:
         number = self.experiments.selected
-        about = {"diff": self.diffs.summary, "log": log, "notes": "" if number is None else f"#{number}"}
+        leave = f" · {self.key_bar.key('whole')}: one alone" if self.diffs.whole_run else ""
+        about = {"diff": self.diffs.summary + leave, "log": log, "notes": "" if number is None else f"#{number}"}
         for pane, tabs in self.body.plan.tabs.items():
             self.panes[pane].title.show(tabs, pane == self.pane, about[pane])
 
@@ -139,6 +141,9 @@ class ResearchScreen(ArrangedScreen):
         self.experiments.oldest()
 
     def action_best(self) -> None:
+        best = self._state.history.incumbent
+        if best is not None and self.experiments.listing.row_of(best) is None:
+            self._list_all()
         self.experiments.best()
 
     def action_kept(self, direction: int) -> None:
@@ -167,8 +172,11 @@ class ResearchScreen(ArrangedScreen):
         if self.alone:
             self.action_alone(self.alone)
         elif self.experiments.listing.narrowed:
-            self.search_bar.value = ""
-            self.experiments.narrow("", "")
+            self._list_all()
+
+    def _list_all(self) -> None:
+        self.search_bar.value = ""
+        self.experiments.narrow("", "")
 
     @property
     def shown_text(self) -> str:

@@ -91,6 +91,7 @@ class DiffView(LineView[DiffLine | Pair]):
         self._sheet = lay_out([], Way())
         self._named = True
         self._side_width = 0  # cells of one side, where there are two
+        self._sought: int | None = None  # the experiment that is to stand at the top, once it is laid out
         self.split: bool | None = None
         self.wrap = False
 
@@ -128,14 +129,30 @@ class DiffView(LineView[DiffLine | Pair]):
         self._shown = key
 
     def show_lines(self, lines: Lines, whose: object) -> None:
-        """Show these lines; those of somebody else are shown from the top."""
+        """Show these lines; those of somebody else are shown from the top. What is read of the same stays in its place:
+        of a long one nothing is taken away until all of it is there again."""
         self._lines, self._shown = lines, None
-        self._take(beginning(lines, self._way))
-        if not self._sheet.whole:
+        first, same = beginning(lines, self._way), whose == self._whose
+        if first.whole or not same:
+            self._sought = None if same else self._sought
+            self._take(first)
+        if not first.whole:
             self._lay_out_all(lines, self._way)
-        if whose != self._whose:
+        if not same:
             self._whose = whose
             self.scroll_to(0, 0, animate=False)
+
+    def seek(self, number: int) -> None:
+        """Of lines that name experiments: bring this one to the top, as soon as it is laid out."""
+        self._sought = number
+        self._find()
+
+    def _find(self) -> None:
+        row = self._sheet.places.get(self._sought) if self._sought is not None else None
+        if row is not None:
+            self.scroll_to(y=row, animate=False, force=True)
+        if row is not None or self._sheet.whole:
+            self._sought = None
 
     def set_layout(self, split: bool | None, wrap: bool) -> None:
         """One column or two; long lines cut or wrapped."""
@@ -183,13 +200,18 @@ class DiffView(LineView[DiffLine | Pair]):
             self.post_message(self.Changed())
 
     def _take(self, sheet: Sheet) -> None:
+        reading = self._sheet.at(round(self.scroll_offset.y))
         self._sheet = sheet
         width, longest = self.scrollable_content_region.width, sheet.longest + sheet.gutter + _MARGIN + 1
         self._side_width = _half(width, sheet.gutter)
         self.put(sheet.rows, max(longest, width) if sheet.way.paired else longest)
+        if reading and reading[0] in sheet.places:
+            self.scroll_to(y=sheet.places[reading[0]] + reading[1], animate=False, force=True)
+        self._find()
 
     def on_resize(self) -> None:
         self._lay_out()
+        self.post_message(self.Changed())  # there may be room for more words now, or less
 
     # --- moving
 

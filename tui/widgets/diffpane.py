@@ -40,6 +40,7 @@ class DiffPane(Vertical):
         self._entry: Experiment | Pending | None = None
         self._compared: tuple[object, str] = (None, "")  # what was asked, and the diff
         self._of_run: object = None  # the experiments whose diffs are shown in one scroll
+        self._at: int | None = None  # the one of them that was selected
 
     def compose(self) -> ComposeResult:
         yield self.view
@@ -51,8 +52,11 @@ class DiffPane(Vertical):
         self._state, self._entry = state, entry
         if self.whole_run:
             self._show_run(state.history.experiments)
+            if isinstance(entry, Experiment) and entry.number != self._at:
+                self.view.seek(entry.number)
+            self._at = entry.number if entry else None
             return
-        self._of_run = None
+        self._of_run = self._at = None
         question = self._question()
         if entry is None or question is None:
             self.view.show(entry, state.history.run)
@@ -65,7 +69,8 @@ class DiffPane(Vertical):
     def summary(self) -> str:
         """What stands in the title: files, lines, and what it is compared with."""
         if self.whole_run:
-            return f"whole run, {len(self._state.history.experiments)} experiments"
+            found = self._state.history.experiments
+            return f"whole run, #{found[-1].number} to #{found[0].number}" if found else "whole run"
         if self._entry is None:
             return ""
         against = "" if self.against == "parent" else f"against the {self.against}"
@@ -145,7 +150,7 @@ class DiffPane(Vertical):
 def whole_run(experiments: tuple[Experiment, ...]) -> Iterator[DiffLine]:
     """The diffs of all experiments, the newest first, each under its words."""
     for experiment in reversed(experiments):
-        yield DiffLine("@", None, f"experiment {experiment.number}")
+        yield DiffLine("@", experiment.number, f"experiment {experiment.number}")
         yield from (DiffLine("", None, *words) for words in about(experiment, _NOTE_WIDTH, brief=False))
         yield from (line for line in each_line(experiment.diff) if line.kind != "@" or line.text.startswith("@@"))
         yield DiffLine("", None, "")

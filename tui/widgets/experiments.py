@@ -15,10 +15,12 @@ from textual.strip import Strip
 
 from core.experiment import Experiment
 from core.history import History, Pending
+from core.own_words import BY_HAND
 from tui import text
 from tui.feed import State
 from tui.listing import Filter, Listing
 from tui.standing import activity
+from tui.verdicts import short_reason
 from tui.widgets.paint import OUTCOMES, Piece, cell, shorten, strip
 
 _WITH_COST = 76  # columns from which memory and seconds are shown; below, the description needs the room
@@ -168,7 +170,7 @@ class ExperimentList(ScrollView, can_focus=False):
         mark += "" if self.following else f"▲ {new} new . live " if new > 0 else "▲ . live "
         room = width - cell_len(mark)
         heading += next((w for w in (f"description{reported}", "description") if cell_len(heading + w) < room), "")
-        return [(cell(heading, room), "gutter"), (mark, "pausing")]
+        return [(cell(heading.rstrip(), room), "gutter"), (mark, "pausing")]
 
 
 # --- the rows --------------------------------------------------------------------------------------------------------
@@ -178,24 +180,24 @@ def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piec
     """The row of a finished experiment. `best`: the incumbent's number; `now`: what another trial of it is doing."""
     m, outcome = e.measurement, e.verdict.outcome
     style = OUTCOMES.get(outcome, "")
-    reason = text.one_line(e.verdict.reason).split(":")[0]
+    reason = short_reason(e.verdict.reason)
     strong = "strong" if e.number == best else ""
     plain = strong or ("" if outcome == "keep" else "dim")
     took = text.clock(m.total_seconds) if m and m.total_seconds else ""  # an imported run has no times
     cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {took:>7}  "
     told = width >= _WITH_REASON
-    said = "" if told or reason in _PLAIN_REASONS else f"{reason}: "
+    said = "" if told or not reason or reason in _PLAIN_REASONS else f"{reason}: "
     return [
         (_number(e.number, text.RUNNING if now else ""), "live" if now else "dim"),
-        (cell(text.score(m.value if m else None), 8, "right"), plain),
-        (cell(text.delta(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
+        (cell(text.column(m.value if m else None), 8, "right"), plain),
+        (cell(text.delta_column(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
         (text.GLYPHS.get(outcome, "?") + " ", style),
         (cell(reason or text.one_line(outcome), 9) if told else "", "crashed" if outcome == "crash" else "dim"),
         (cost if width >= _WITH_COST else "", "dim"),
         (f"{now} once more: " if now else "", "live"),
         (said, "crashed" if outcome == "crash" else "dim"),
         (repeated(e), "accent"),
-        ("edited: " if e.edited else "", "dim"),
+        ("edited: " if e.edited and BY_HAND not in e.description else "", "dim"),
         (text.one_line(e.description), plain),
     ]
 
@@ -220,12 +222,13 @@ def repeated(e: Experiment) -> str:
 def in_flight(p: Pending, width: int, doing: str, still: bool) -> list[Piece]:
     """The row of the experiment that is under way."""
     glyph, style = (text.PAUSED, "pausing") if still else (text.RUNNING, "live")
+    glyph, style = (text.WAITING, "pausing") if p.awaited else (glyph, style)
     described = text.one_line(p.proposed.description) if p.proposed else "…"
     return [
         (_number(p.number, glyph), style),
         (cell(f"{doing:>17}", 17) + "  ", style),
         (" " * (11 if width >= _WITH_REASON else 2), ""),
         (" " * (18 if width >= _WITH_COST else 0), ""),
-        ("edited: " if p.edited else "", "dim"),
+        ("edited: " if p.edited and BY_HAND not in described else "", "dim"),
         (described, ""),
     ]

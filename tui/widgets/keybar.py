@@ -9,7 +9,7 @@ from textual import events
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.keys import KEYS, Key, shown
+from tui.keys import KEYS, Key, own, shown
 from tui.widgets.paint import Part, Piece, fit, part, strip
 
 ANSWER = "answer"  # the key, and its label while a proposal waits for the user's word
@@ -27,13 +27,21 @@ class KeyBar(Widget, can_focus=False):
         self._paused = False
         self._over = False
         self._waits = False
+        self._alone = False
+        self._in_trial = True
 
-    def show(self, paused: bool, over: bool, waits: bool = False) -> None:
+    def show(self, paused: bool, over: bool, waits: bool = False, alone: bool = False, in_trial: bool = True) -> None:
         """`paused` turns pause into resume; of a run that is over nothing is left to control; `waits`: a
-        proposal, for the user's word."""
-        if (paused, over, waits) != (self._paused, self._over, self._waits):
-            self._paused, self._over, self._waits = paused, over, waits
+        proposal, for the user's word; `alone`: a part has the whole window, and esc takes it back;
+        `in_trial`: there is a trial to skip."""
+        shown = self._paused, self._over, self._waits, self._alone, self._in_trial
+        if shown != (paused, over, waits, alone, in_trial):
+            self._paused, self._over, self._waits, self._alone, self._in_trial = paused, over, waits, alone, in_trial
             self.refresh()
+
+    def key(self, id: str) -> str:
+        """The key that does this, as a person writes it."""
+        return next(own(key, self.remapped) for key in KEYS if key.id == id)
 
     def render_line(self, y: int) -> Strip:
         return strip(self, self._row(), self.size.width)
@@ -60,9 +68,15 @@ class KeyBar(Widget, can_focus=False):
         name, rank = shown(key, self.remapped), key.rank
         if key.id == ANSWER:
             rank = 12
+        if key.id == "back":
+            name, rank = own(key, self.remapped), 11
         return part(rank, (name, "accent"), (f" {self._label(key)}", "dim"))
 
     def _label(self, key: Key) -> str:
+        if key.id == "skip" and not self._in_trial:
+            return ""
         if key.id == ANSWER:
             return ANSWER if self._waits else ""
+        if key.id in ("zoom", "back"):
+            return ("back" if self._alone else "") if key.id == "back" else "" if self._alone else key.label
         return "resume" if key.id == "pause" and self._paused else key.label

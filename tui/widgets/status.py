@@ -118,6 +118,7 @@ def head(state: State, now: float, width: int) -> list[Piece]:
         part(7, (text.one_line(state.tag), "strong")),
         part(8, (f"exp {_reached(h)}{of}" if h.run else "", "")),
         part(3, (_where(state) if width >= _ROOMY else "", "dim")),
+        part(4, ("approval" if h.approval and not h.ended else "", "pausing")),
         part(2, (_over_at(state, now), "dim")),
     ]
     elapsed = text.clock(state.elapsed_seconds(now)) if h.run and not h.run.imported_from else ""
