@@ -17,13 +17,12 @@ from pathlib import Path
 from core import events as ev
 from core.errors import UsageError
 from core.experiment import Outcome
-from core.history import fold
-from core.journal import TSV_COLUMNS, Journal, replace_durably, results_tsv
+from core.history import History, fold
+from core.journal import TSV_COLUMNS, Journal, read, replace_durably, results_tsv
 from core.launch import RUNS
 from core.workspace import Workspace
 
 ARTIFACT = "train.py"
-NO_COMMIT = "Its commit is not in this repository: no diff."
 _COLUMNS = len(TSV_COLUMNS)
 
 
@@ -69,20 +68,28 @@ def _row(path: Path, number: int, line: str) -> Row:
 
 
 def import_run(checkout: Path, tag: str) -> Path:
-    """Write the run folder `<checkout>/.autoresearch/<tag>`, whole or not at all. Returns it. Raises UsageError."""
+    """Write the run folder `<checkout>/.autoresearch/<tag>`, whole or not at all. Returns it. Raises UsageError.
+
+    Where it is there already, from this table as it is now, nothing is written.
+    """
     table = checkout / "results.tsv" if checkout.is_dir() else checkout
     metric, rows = read_table(table)
     root = table.parent
     folder = root / RUNS / tag
     if folder.exists():
-        raise UsageError(f"{folder} exists; take another --tag, or remove it")
+        history = fold(read(folder / "journal.jsonl"))
+        if _is_of(history, table, rows):
+            return folder
+        ours = history.run is not None and history.run.imported_from == str(table)
+        what = "holds this table as it was earlier" if ours else "exists"
+        raise UsageError(f"{folder} {what}; take another --tag, or remove that folder")
     part = folder.with_name(f".{tag}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         (root / RUNS / ".gitignore").write_text("*\n", encoding="utf-8")
         journal = Journal(part / "journal.jsonl")
-        history = fold((event, journal.append(event)) for event in _events(table, tag, metric, rows))
+        history = fold((event, journal.append(event)) for event in _events(table, folder, metric, rows))
         journal.close()
         replace_durably(part / "results.tsv", results_tsv(history))
         os.replace(part, folder)
@@ -93,21 +100,32 @@ def import_run(checkout: Path, tag: str) -> Path:
     return folder
 
 
-def _events(table: Path, tag: str, metric: str, rows: list[Row]) -> Iterator[ev.Event]:
+def _is_of(history: History, table: Path, rows: list[Row]) -> bool:
+    """Whether this history is that of the table."""
+    if history.run is None or history.run.imported_from != str(table) or len(history.experiments) != len(rows):
+        return False
+    for e, row in zip(history.experiments, rows, strict=True):
+        value, memory = (e.measurement.value, e.measurement.peak_memory_mb) if e.measurement else (None, row.memory_mb)
+        told = (value, memory, e.verdict.outcome, e.description)
+        if told != (row.value, row.memory_mb, row.outcome, row.description) or not e.commit.startswith(row.commit):
+            return False
+    return True
+
+
+def _events(table: Path, folder: Path, metric: str, rows: list[Row]) -> Iterator[ev.Event]:
     workspace = _workspace(table.parent)
     yield ev.RunStarted(
-        tag=tag, workspace=str(table.parent), task_folder="", backend="", device="", agent="", seed=0, base="",
+        tag=folder.name, workspace=str(table.parent), task_folder="", backend="", device="", agent="", seed=0, base="",
         task={"task": {"name": "imported", "artifact": [ARTIFACT]}, "metric": {"name": metric, "direction": "min"}},
         fingerprint="", settings={}, train_seconds=0.0, experiments=None, hours=None, plan="",
-        notes=(f"imported from {table}", "times are not in it"), imported_from=str(table),
+        notes=(f"imported from {table} into {folder}", "the table has no times and no hypotheses"), imported_from=str(table),
     )  # fmt: skip
     incumbent, best = None, math.nan
     for number, row in enumerate(rows):
         found = workspace.resolve(row.commit) if workspace else None
         commit, parent = found or (row.commit, "")
         diff = workspace.diff(parent, commit, [ARTIFACT]) if workspace and found and parent and number else ""
-        why = "" if diff or not number else NO_COMMIT
-        yield ev.Proposed(number, parent, incumbent, {}, row.description, why, {})
+        yield ev.Proposed(number, parent, incumbent, {}, row.description, "", {})
         yield ev.Committed(number, commit, "", diff, 0)
         if row.value is None:
             yield ev.Crashed(number, 1, "crash", "", 0.0)
@@ -120,7 +138,7 @@ def _events(table: Path, tag: str, metric: str, rows: list[Row]) -> Iterator[ev.
         yield ev.ExperimentDone(number)
         if row.outcome == "keep" and row.value is not None:
             incumbent, best = number, row.value
-    yield ev.RunEnded("done", f"imported from {table}: {len(rows)} experiments")
+    yield ev.RunEnded("done", f"imported from {table}: {len(rows) - 1} experiments after the baseline")
 
 
 def _workspace(folder: Path) -> Workspace | None:

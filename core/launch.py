@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -153,6 +154,16 @@ def find_run(workspace: Path, tag: str | None) -> Path:
             return folder
     known = ", ".join(p.name for p in found) or "none"
     raise UsageError(f"{tag}: no such run in {workspace}; there are: {known}")
+
+
+def resume_command(run_folder: Path) -> str:
+    """What makes this run go on, typed in the current folder; empty where its folder lies in no repository."""
+    folder = run_folder.absolute()
+    root = folder.parent.parent
+    if folder.parent.name != RUNS or not (root / ".git").exists():
+        return ""
+    here = find_workspace(Path.cwd()) == root.resolve()
+    return f"autoresearch resume {folder.name}" + ("" if here else f" --workspace {shlex.quote(str(root))}")
 
 
 def find_workspace(folder: Path) -> Path | None:

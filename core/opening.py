@@ -86,6 +86,8 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     if history.run is None:
         raise UsageError(f"{run_folder}: its journal has no first line; nothing can be resumed from it")
     started = history.run
+    if started.imported_from:
+        raise UsageError(f"run {started.tag} is another program's, imported: nothing of it can go on here")
     task = parse(started.task_folder, started.task, run_folder / "journal.jsonl")
     engine = _limits(options, history)
     _check_branch(workspace, history)

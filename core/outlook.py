@@ -22,6 +22,7 @@ from core.task import Task, check_files, parse, with_budget
 from core.task import read as read_task
 from core.workspace import Workspace, branch_name, check_tag
 
+LONGEST_SECONDS = 7 * 86400.0  # of one trial
 _OVERHEAD_SECONDS = 5.0  # start-up and evaluation of a trial, for the plan's estimate only
 
 
@@ -91,6 +92,9 @@ def check_limits(options: Options) -> None:
     """Refuse limits that are none."""
     if options.train_seconds is not None and not 0 < options.train_seconds < 1e9:
         raise UsageError(f"--budget {options.train_seconds:g}: must be a number of seconds above 0")
+    if options.train_seconds is not None and options.train_seconds > LONGEST_SECONDS:
+        days = options.train_seconds / 86400
+        raise UsageError(f"--budget {options.train_seconds:.12g}: {days:,.0f} days a trial; it is in seconds, 7 days at most")
     if options.experiments is not None and options.experiments < 0:
         raise UsageError(f"--experiments {options.experiments}: must be 0 (the baseline alone) or more")
     if options.hours is not None and not options.hours > 0:

@@ -46,7 +46,8 @@ def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False,
 
         feed = Replay(run_folder, replay)
         return _shown(Cockpit(run_folder, feed=feed, clock=feed.clock, read_only=True))
-    return _shown(Cockpit(run_folder, new=new, read_only=read_only))
+    feed = Feed(run_folder, resume=resume_command(run_folder), recorded=True) if read_only else None
+    return _shown(Cockpit(run_folder, new=new, feed=feed, read_only=read_only))
 
 
 def run_start(page: Screen[None], workspace: Path) -> tuple[Path | None, Left]:
@@ -79,6 +80,7 @@ class Cockpit(OutputWindow):
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = {_offers}  # noqa: RUF012
     NO_EDITOR = ""  # why, where there is none
+    ONLY_REPLAYS = "a replay: what happened cannot be changed; space holds it and goes on"
     ONLY_LOOKS = "opened to look at; `autoresearch` in its workspace controls it"
 
     def __init__(
@@ -96,6 +98,7 @@ class Cockpit(OutputWindow):
 
     def _look_at(self, run_folder: Path, feed: Feed, new: bool) -> None:
         super()._look_at(run_folder, feed, new)
+        self.research.key_bar.only_looks = self.read_only
         self.sender = Sender(run_folder, self._answered)
         self.approval = Approval(self)
         self._drafts: dict[str, str] = {}
@@ -143,7 +146,8 @@ class Cockpit(OutputWindow):
     def has_hand(self) -> bool:
         """Whether there is something to control; says why not."""
         if self.read_only or self.over:
-            self.say("failed", self.ONLY_LOOKS if self.read_only else standing(self.state, self.clock()).detail)
+            looks = self.ONLY_REPLAYS if self.state.replay else self.ONLY_LOOKS
+            self.say("failed", looks if self.read_only else standing(self.state, self.clock()).detail)
             return False
         return True
 
@@ -157,7 +161,11 @@ class Cockpit(OutputWindow):
         return coming[-1] == on if coming else now
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
+        """Pause, or go on; a replay is held here, whatever the run did."""
+        if self.state.replay:
+            self.feed.hold()
+            self._wake.set()
+            return
         self.command("resume" if self.is_on("pause", "resume", self.paused) else "pause")
 
     def action_pause_after(self) -> None:

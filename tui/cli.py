@@ -186,6 +186,7 @@ def resume(
             raise UsageError(f"run {folder.name} is going on; its limits can be changed when it has stopped")
         click.echo(f"{folder.name}: {control.send(folder, 'resume')}")
         return 0
+    steering.refuse_imported(folder)
     root = folder.parent.parent
     options = Options(
         workspace=str(root),

@@ -57,6 +57,9 @@ class State:
     alive: bool | None = None
     engine_log: tuple[str, ...] = ()
     trouble: str = ""  # why the journal cannot be read any more
+    resume: str | None = None  # the command that makes the run go on; "" where none does; None: by its tag
+    recorded: bool = False  # nothing went on when it was opened to be looked at, nor since: that is no alarm
+    replay: str = ""  # `60x` or `held`, where it is shown as it happened
 
     @property
     def tag(self) -> str:
@@ -150,9 +153,16 @@ class JournalLine:
 class Feed:
     """Reads what is new in a run folder, whenever it is asked. Not for two threads at once."""
 
-    def __init__(self, run_folder: Path, alive: Callable[[Path], bool] = control.alive) -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        alive: Callable[[Path], bool] = control.alive,
+        *,
+        resume: str | None = None,
+        recorded: bool = False,
+    ) -> None:
         self.run_folder = run_folder
-        self.state = State()
+        self.state = State(resume=resume, recorded=recorded)
         self.wanted: int | None = None  # the experiment whose log is shown; None: the live one's
         self.weighs = False  # whether somebody sees how busy the device is: to look costs something
         self._alive = alive
@@ -166,6 +176,9 @@ class Feed:
         self._steps: tuple[str, ...] = ()
         self._engine_log = Tail(run_folder / "engine.log")
 
+    def hold(self) -> None:
+        """Of a replay: let its clock stand still, or go on. What lives is not held by looking away."""
+
     @property
     def behind(self) -> bool:
         """Whether the journal holds more than the last reading took."""
@@ -177,7 +190,8 @@ class Feed:
         lines, events = [], []
         records = self._journal.read()
         if self._journal.restarted:
-            self.state = State(alive=self.state.alive)
+            was = self.state
+            self.state = State(alive=was.alive, resume=was.resume, recorded=was.recorded, replay=was.replay)
         if self._journal.trouble != self.state.trouble:
             self.state = replace(self.state, trouble=self._journal.trouble)
         for raw in records:
@@ -203,7 +217,7 @@ class Feed:
         self._alive_at = time.monotonic()
         alive = self._alive(self.run_folder)
         if alive is not self.state.alive:
-            self.state = replace(self.state, alive=alive)
+            self.state = replace(self.state, alive=alive, recorded=self.state.recorded and not alive)
 
     def _read_trial(self) -> None:
         live = self.state.live

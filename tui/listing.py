@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,6 +11,7 @@ from core.history import History, Pending
 
 Filter = Literal["", "kept", "discarded", "crashed"]
 FILTERS: tuple[Filter, ...] = ("", "kept", "discarded", "crashed")
+_CHANGED = r"^[+-](?!(?:--|\+\+) (?:[ab]/|/dev/null)).*"  # a line that came or went; not one that names a file
 _OUTCOMES = {"kept": "keep", "discarded": "discard", "crashed": "crash"}
 
 
@@ -19,6 +21,7 @@ class Listing:
     def __init__(self, history: History, filter: Filter = "", search: str = "") -> None:
         self.history, self.filter, self.search = history, filter, search
         self.narrowed = bool(filter or search)
+        self._changed = re.compile(_CHANGED + re.escape(search), re.IGNORECASE | re.MULTILINE)
         in_flight = None if history.ended or self.narrowed else history.pending
         self.pending: Pending | None = in_flight if in_flight and not in_flight.again else None  # else it has its row
         self.finished: Sequence[Experiment] = history.experiments
@@ -26,10 +29,10 @@ class Listing:
             self.finished = [e for e in history.experiments if self._wanted(e)]
 
     def _wanted(self, e: Experiment) -> bool:
-        if self.filter and e.verdict.outcome != _OUTCOMES[self.filter]:
-            return False
-        words = f"#{e.number} {e.verdict.reason} {e.description} {e.hypothesis} {e.diff}".casefold()
-        return self.search.casefold() in words
+        if self.filter and (e.verdict.outcome != _OUTCOMES[self.filter] or (self.filter == "kept" and not e.number)):
+            return False  # the baseline is no keep: see History.count
+        words = f"#{e.number} {e.verdict.reason} {e.description} {e.hypothesis}".casefold()
+        return self.search.casefold() in words or self._changed.search(e.diff) is not None
 
     def after(self, history: History) -> Listing:
         """The listing of a later history; finished experiments are not looked at again where none has come."""

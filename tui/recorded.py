@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from core.errors import UsageError
 from core.launch import RUNS, find_run, find_workspace
-from tui.watch import look
+from tui.watch import look, say
 
 
 @click.command("open")
@@ -29,8 +30,9 @@ def import_run(path: Path, tag: str) -> int:
 
     check_tag(tag)
     folder = read_in(path.absolute(), tag)
-    click.echo(f"imported into {folder}; look again with: autoresearch open {folder}", err=True)
-    return look(folder, None)
+    status = look(folder, None)
+    say(f"imported into {folder}; look again with: autoresearch open {shlex.quote(str(folder))}")
+    return status
 
 
 def recorded(path: Path) -> Path:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tui.feed import Feed
+from core.facts import replace
+from tui.feed import Feed, JournalLine
+from tui.standing import HELD
 from tui.tail import Lines, as_float, parse
 
 _LONGEST_GAP_SECONDS = 120.0  # between two events: what lasted longer (a night's pause) is cut down to this
@@ -18,6 +20,7 @@ class Replay(Feed):
     def __init__(self, run_folder: Path, speed: float, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(run_folder, alive=lambda _: not self._journal.finished)
         self._speed, self._now, self._started = speed, now, now()
+        self._held: float | None = None  # the seconds that were shown when it was held
         self._journal: _Revealed = _Revealed(run_folder / "journal.jsonl", self._shown_seconds, "time")
         self._begun: dict[Path, float] = {}
 
@@ -25,8 +28,24 @@ class Replay(Feed):
         """Unix seconds of the recorded run."""
         return self._journal.at(self._shown_seconds())
 
+    def hold(self) -> None:
+        """Let the clock stand still, or go on."""
+        if self._held is None:
+            self._held = self._shown_seconds()
+        else:
+            self._started = self._now() - self._held / self._speed
+            self._held = None
+
+    def read(self) -> list[JournalLine]:
+        lines = super().read()
+        words = f"{self._speed:g}x" if self._held is None else HELD
+        if words != self.state.replay:
+            self.state = replace(self.state, replay=words)
+        return lines
+
     def _shown_seconds(self) -> float:
-        return (self._now() - self._started) * self._speed
+        held = self._held
+        return (self._now() - self._started) * self._speed if held is None else held
 
     def _telemetry_of(self, path: Path) -> Lines:
         begun = self._begun.setdefault(path, self._shown_seconds())

@@ -12,9 +12,11 @@ from core.errors import UsageError
 from core.events import Acknowledged
 from core.history import History, fold, reduce
 from core.journal import results_tsv
+from core.own_words import BY_HAND
 from tui import asked, text
 from tui.feed import State
 from tui.tail import events
+from tui.told import no_diff, ruled
 
 LEAST_FREE_BYTES = 2**20
 
@@ -64,6 +66,7 @@ def status(run_folder: Path, known: tuple[History, asked.Asked] | None = None) -
         "started": h.started_at,
         "active_seconds": round(h.active_seconds, 1),
         "ended": h.ended.message if h.ended else None,
+        "imported_from": h.run.imported_from or None,
         "self_reported": bool(best and best.measurement and best.measurement.self_reported),
         "checkpoint_bytes": sum(sizes := checkpoint_bytes(run_folder)),
         "checkpoints": len(sizes),
@@ -107,18 +110,22 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     if s["state"] == "running" and s["experiment"] is not None:
         again = ", once more" if s["repeating"] is not None else ""
         doing = f", {s['phase']} experiment {s['experiment']}{again}"
-    lines = [f"run {s['tag']}: {s['state']}{doing}"]
+    imported = s["imported_from"]
+    lines = [f"run {s['tag']}: {f'imported from {imported}' if imported else s['state']}{doing}"]
     if s["best"] is not None:
         gain = f", baseline {text.exact(s['baseline'])}" if s["best_experiment"] else ""
         believed = ", self-reported" if s["self_reported"] else ""
         lines.append(f"best {s['metric']} {text.exact(s['best'])} (experiment {s['best_experiment']}{gain}){believed}")
     of = f" of {s['limit']}" if s["limit"] is not None else ""
     counts = f"{s['kept']} kept, {s['discarded']} discarded, {s['crashed']} crashed"
-    lines.append(f"{s['experiments']} experiments{of}: {counts}; {_span(s['active_seconds'])} at work")
-    lines.append(f"{s['backend'] or 'own task'} on {s['device']}, agent {s['agent']}, in {s['run_folder']}")
+    worked = "" if imported else f"; {_span(s['active_seconds'])} at work"
+    where = "" if imported else f"{s['backend'] or 'own task'} on {s['device']}, agent {s['agent']}, "
+    each = f"experiment{'' if s['experiments'] == 1 else 's'}"
+    lines.append(f"{s['experiments']} {each}{of} after the baseline: {counts}{worked}")
+    lines.append(f"{where}in {s['run_folder']}")
     if s["checkpoints"]:
-        each = f"checkpoint{'s' if s['checkpoints'] > 1 else ''}"
-        lines.append(f"{s['checkpoints']} {each}, {s['checkpoint_bytes'] / 1e6:,.1f} MB")
+        stored = f"checkpoint{'s' if s['checkpoints'] > 1 else ''}"
+        lines.append(f"{s['checkpoints']} {stored}, {s['checkpoint_bytes'] / 1e6:,.1f} MB")
     mend = {
         "gone": f"its engine is gone{_why_gone(run_folder)}; go on with: autoresearch resume {s['tag']}",
         "stopped": f"go on with: autoresearch resume {s['tag']}",
@@ -174,11 +181,13 @@ def diff(run_folder: Path, number: int) -> str:
         if e.number == number:
             score = f"{text.exact(e.measurement.value)}, " if e.measurement else ""
             score += "self-reported, " if e.measurement and e.measurement.self_reported else ""
-            head = f"experiment {number}: {e.description}{' (edited by you)' if e.edited else ''}\n"
-            head += f"{score}{e.verdict.outcome} ({e.verdict.reason})\n"
+            by_hand = " (edited by you)" if e.edited and BY_HAND not in e.description else ""
+            head = f"experiment {number}: {e.description}{by_hand}\n"
+            head += f"{score}{ruled(e)}\n"
             again = [text.exact(r.measurement.value) if r.measurement else r.reason for r in e.repeats]
             head += f"once more: {', '.join(again)}\n" if again else ""
-            return f"{head}{e.hypothesis}\n\n{e.diff or '(no change: the baseline)'}"
+            head += f"{e.hypothesis}\n" if e.hypothesis else ""
+            return f"{head}\n{e.diff or f'({no_diff(h.run, number)})'}"
     last = h.experiments[-1].number if h.experiments else None
     known = f"there are 0 to {last}" if last is not None else "none is finished yet"
     raise UsageError(f"experiment {number}: not in run {run_folder.name}; {known}")

@@ -36,7 +36,8 @@ class Sources:
         artifact = task.get("artifact", ()) if isinstance(task, Mapping) else ()
         found = {path: self._text(history, number, path) for path in artifact if isinstance(path, str)}
         if not any(text is not None for text in found.values()):
-            raise LookupError("the journal holds no edits")
+            imported = history.run is not None and history.run.imported_from
+            raise LookupError(f"the journal holds no edits{' (the run is imported)' if imported else ''}")
         return {path: text for path, text in found.items() if text is not None}
 
     def _text(self, history: History, number: int, path: str) -> str | None:

@@ -9,6 +9,7 @@ from tui import pace, text
 from tui.feed import State
 
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")
+HELD = "held"  # a replay whose clock stands still
 _CRASH_SECONDS = 20.0  # for how long a crash is told, at least
 
 
@@ -25,8 +26,13 @@ class Standing:
 
 def standing(state: State, now: float) -> Standing:
     """The state of the run. `now` in Unix seconds."""
+    return _replayed(state) if state.replay else _standing(state, now)
+
+
+def _standing(state: State, now: float) -> Standing:
     h = state.history
-    resume = f"`autoresearch resume {state.tag}` goes on from here"
+    command = f"autoresearch resume {state.tag}" if state.resume is None else state.resume
+    resume = f"`{command}` goes on from here" if command else "a recording: nothing of it can go on here"
     if state.trouble:
         mend = "this window shows what it read before; bring the run folder back, or leave with q"
         return Standing(text.CRASHED, "UNREADABLE", f"{text.one_line(state.trouble)}; {mend}", trouble=True)
@@ -36,13 +42,16 @@ def standing(state: State, now: float) -> Standing:
             return Standing(text.ENDED, "IMPORTED", message, over=True)
         if h.ended.reason == "failed":
             return Standing(text.CRASHED, "FAILED", message, over=True, trouble=True)
-        if h.ended.reason == "done":
-            resume = f"for more: `autoresearch resume {state.tag} --experiments 20`"
+        if h.ended.reason == "done" and command:
+            resume = f"for more: `{command} --experiments 20`"
         word = "DONE" if h.ended.reason == "done" else "STOPPED"
         return Standing(text.ENDED, word, f"{message + '; ' if message else ''}{resume}", over=True)
     if state.alive is False and h.run is None:
         last = state.engine_log[-1] if state.engine_log else "its log is empty"
         return Standing(text.CRASHED, "NO ENGINE", f"the engine ended before the run began: {last}", True, True)
+    if state.alive is False and state.recorded:
+        when = text.time_of_day(h.last_time, "%d %b %Y %H:%M")
+        return Standing(text.ENDED, "RECORDED", f"ended without a last word, {when}; {resume}", over=True)
     if state.alive is False:
         return Standing(text.CRASHED, "ENGINE GONE", f"no engine holds this run; {resume}", True, True)
     if h.run is None:
@@ -53,7 +62,7 @@ def standing(state: State, now: float) -> Standing:
         return Standing(text.PAUSED, "PAUSED", f"{since}{': ' + reason if reason else ''}{'; ' + mend if mend else ''}")
     if h.pending and h.pending.held_since:
         step = f"held at step {state.live.step}" if state.live and state.live.step is not None else "held"
-        how = f"go on with p in the cockpit, or: autoresearch resume {state.tag}"
+        how = f"go on with p in the cockpit, or: {command}"
         return Standing(text.PAUSED, "PAUSED", f"{_since(h.pending.held_since, now)}: {step}; {how}")
     if h.pending and h.pending.awaited:
         how = "A answers; or `autoresearch approve`"
@@ -62,6 +71,26 @@ def standing(state: State, now: float) -> Standing:
     if silent is not None:
         return Standing(text.STALLED, "STALLED", _stalled(state, silent, now), trouble=True)
     return Standing(text.GLYPHS["keep"], "RUN")
+
+
+def _replayed(state: State) -> Standing:
+    """The same of a run that is shown as it happened: nothing in it is an alarm, and nobody can do anything about it."""
+    h, word = state.history, f"REPLAY {state.replay}"
+    if state.trouble:
+        return Standing(text.CRASHED, "UNREADABLE", text.one_line(state.trouble), trouble=True)
+    if h.ended:
+        return Standing(text.ENDED, "REPLAY over", text.one_line(h.ended.message), over=True)
+    if state.alive is False:
+        return Standing(text.ENDED, "REPLAY over", "here the recording ends, without a last word", over=True)
+    if state.replay == HELD:
+        return Standing(text.PAUSED, word, "space goes on")
+    if h.paused:
+        return Standing(text.RUNNING, word, f"the run was paused here: {text.one_line(h.paused.reason)}")
+    if h.pending and h.pending.held_since:
+        return Standing(text.RUNNING, word, "the trial was held here")
+    if h.pending and h.pending.awaited:
+        return Standing(text.RUNNING, word, f"#{h.pending.number} waited for the user's yes")
+    return Standing(text.RUNNING, word)
 
 
 def _stalled(state: State, silent: float, now: float) -> str:

@@ -84,11 +84,16 @@ def _need_engine(folder: Path) -> None:
     """Raises where no engine could obey: EngineUnreachable, or UsageError where none ever will."""
     if control.alive(folder):
         return
+    refuse_imported(folder)
+    mend = f"start it again with: autoresearch resume {folder.name}"
+    raise EngineUnreachable(f"run {folder.name} is not going on; {mend}")
+
+
+def refuse_imported(folder: Path) -> None:
+    """Raises UsageError for a run that no engine of ours began."""
     started = report.history(folder).run
     if started is not None and started.imported_from:
         raise UsageError(f"run {folder.name} is another program's, imported: nothing of it can go on here")
-    mend = f"start it again with: autoresearch resume {folder.name}"
-    raise EngineUnreachable(f"run {folder.name} is not going on; {mend}")
 
 
 def _waiting(folder: Path) -> tuple[int, History]:

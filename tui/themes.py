@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from rich.style import Style
 from textual.app import App
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.theme import Theme
+from textual.widget import Widget
 
 from tui.glyphs import FewerGlyphs, Glyphs
 
@@ -77,6 +79,7 @@ class ThemedApp(App[Result], Generic[Result]):
         self._fewer_glyphs = FewerGlyphs(glyphs)
         self._no_colour = NoColor()
         self._named_styles: dict[str, Style] = {}
+        self._own_styles: WeakKeyDictionary[Widget, tuple[int, Style]] = WeakKeyDictionary()
         for known in THEMES.values():
             self.register_theme(known)
         self.theme = theme
@@ -88,8 +91,17 @@ class ThemedApp(App[Result], Generic[Result]):
             style = self._named_styles[name] = self.get_component_styles(name).partial_rich_style
         return style
 
+    def own_style(self, widget: Widget) -> Style:
+        """What a widget inherits and sets itself, as lines of the screen want it."""
+        known, style = self._own_styles.get(widget, (-1, Style()))
+        if known != widget.styles._cache_key:
+            style = widget.rich_style
+            self._own_styles[widget] = widget.styles._cache_key, style
+        return style
+
     def refresh_css(self, animate: bool = True) -> None:
         self._named_styles.clear()
+        self._own_styles.clear()
         super().refresh_css(animate)
 
     def get_line_filters(self) -> Sequence[LineFilter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +17,9 @@ from tui import text
 from tui.tail import as_float
 
 Words = tuple[str, str]  # a row, and its style in app.tcss
+Beside = tuple[str, Experiment]  # `against the best #12`, and that one
 
+_HEX = re.compile(r"[0-9a-f]{7,64}")
 _LONGEST = 12  # rows of a paragraph above the diff at most
 _MOST_ROWS = 400  # of a paragraph in the notes at most
 _MOST_NOTES = 50
@@ -42,17 +45,34 @@ def _paragraph(words: str, width: int, most: int) -> list[str]:
     return [row for line in text.clean_lines(words) for row in folded(line, width)][:most]
 
 
-def _head(entry: Experiment | Pending) -> Words:
-    """The verdict and its figures; of what has none yet, why."""
+def _head(entry: Experiment | Pending, beside: Beside | None = None) -> Words:
+    """The verdict and its figures; of what has none yet, why. `beside`: what the figures are compared with."""
     if isinstance(entry, Experiment):
         verdict, m = entry.verdict, entry.measurement
         figures = f"  {text.exact(m.value)}  {text.delta(entry.delta)}" if m else ""
-        said = text.one_line(f"{verdict.outcome}: {verdict.reason}")
+        if m and beside is not None:
+            other = beside[1].measurement
+            figures = f"  {text.exact(m.value)}  {text.delta(m.value - other.value) if other else ''} {beside[0]}"
+        said = text.one_line(ruled(entry))
         head = f"{text.GLYPHS.get(verdict.outcome, '?')} {said}{figures}"
         return head.rstrip(), _STYLES.get(verdict.outcome, "")
     if entry.awaited:
         return f"{text.WAITING} waits for your yes", "pausing"
     return f"{text.RUNNING} no verdict yet", "live"
+
+
+def ruled(entry: Experiment) -> str:
+    """`discard: worse`; a verdict of which no more is known is one word."""
+    verdict = entry.verdict
+    return f"{verdict.outcome}: {verdict.reason}" if verdict.reason not in ("", verdict.outcome) else verdict.outcome
+
+
+def no_diff(run: RunStarted | None, number: int) -> str:
+    """Why there is no diff of an experiment."""
+    if run is not None and run.imported_from:
+        gone = f"the repository of {run.imported_from} does not hold its commit"
+        return "the baseline, as its table has it" if number == 0 else f"no diff: {gone}"
+    return "no change: the baseline" if number == 0 else "no diff was recorded"
 
 
 def _said(entry: Experiment | Pending) -> tuple[str, str]:
@@ -62,14 +82,14 @@ def _said(entry: Experiment | Pending) -> tuple[str, str]:
     return (entry.proposed.description, entry.proposed.hypothesis) if entry.proposed else ("", "")
 
 
-def about(entry: Experiment | Pending, width: int, brief: bool) -> Iterator[Words]:
+def about(entry: Experiment | Pending, width: int, brief: bool, beside: Beside | None = None) -> Iterator[Words]:
     """The words above the diff: verdict, description, hypothesis, in rows of `width`; `brief`: in one."""
-    head, style = _head(entry)
+    head, style = _head(entry, beside)
     description, hypothesis = _said(entry)
     if brief:
-        yield f"{head}  {text.one_line(hypothesis)}", style
+        yield f"{head}  {text.one_line(hypothesis)}".rstrip(), style
         return
-    commit = f"  {text.one_line(entry.commit)[:7]}" if isinstance(entry, Experiment) and entry.commit else ""
+    commit = f"  {_commit(entry, 7)}".rstrip() if isinstance(entry, Experiment) else ""
     yield f"#{entry.number} {head}{commit}", style
     yield from ((row, "strong") for row in _paragraph(description, width, _LONGEST))
     yield from ((row, "dim") for row in _paragraph(hypothesis, width, _LONGEST))
@@ -86,7 +106,7 @@ def notes(history: History, entry: Experiment | Pending | None, width: int) -> l
         ]
         rows += _hypothesis(entry, width)
         rows += _run(history.run, width) if entry.number == 0 else []
-        rows += _facts(entry, width)
+        rows += _facts(history.run, entry, width)
         rows += _repeats(history, entry, width)
         rows += _crash(entry, width)
         rows += _told(history, entry.number, width)
@@ -115,7 +135,12 @@ def _hypothesis(entry: Experiment | Pending, width: int) -> list[Words]:
     return _section("hypothesis", [(row, "") for row in _paragraph(_said(entry)[1], width, _MOST_ROWS)])
 
 
-def _facts(entry: Experiment | Pending, width: int) -> list[Words]:
+def _commit(entry: Experiment, digits: int) -> str:
+    """Of an imported run the first may be none: there stands a word."""
+    return entry.commit[:digits] if _HEX.fullmatch(entry.commit) else ""
+
+
+def _facts(run: RunStarted | None, entry: Experiment | Pending, width: int) -> list[Words]:
     if not isinstance(entry, Experiment):
         return []
     facts: list[str] = []
@@ -124,13 +149,13 @@ def _facts(entry: Experiment | Pending, width: int) -> list[Words]:
         was = "" if entry.delta is None else f" ({text.exact(m.value - entry.delta)})"
         facts.append(f"judged by #{entry.incumbent}{was}")
     if m:
-        facts.append(
-            f"trained {text.seconds(m.train_seconds)}, {text.seconds(m.total_seconds)} in all, "
-            f"peak {text.memory(m.peak_memory_mb)}"
-        )
+        took = f"trained {text.seconds(m.train_seconds)}, {text.seconds(m.total_seconds)} in all, "
+        facts.append(f"{took if m.total_seconds else ''}peak {text.memory(m.peak_memory_mb)}")
         facts += ["self-reported: the task has no evaluator"] * m.self_reported
         facts += [f"{text.one_line(name)} {found}" for name, found in _findings(m)]
-    facts.append(f"commit {text.one_line(entry.commit)[:10]}, {entry.lines} lines")
+    lines = f"{entry.lines} lines" if entry.lines else ""
+    facts += filter(None, [", ".join(filter(None, [_commit(entry, 10) and f"commit {_commit(entry, 10)}", lines]))])
+    facts += [text.one_line(no_diff(run, entry.number))] if entry.number and not entry.diff else []
     return _section("measured", [(row, "dim") for fact in facts for row in folded(fact, width)])
 
 
@@ -198,5 +223,6 @@ def _run(run: RunStarted | None, width: int) -> list[Words]:
         return []
     where = f"{run.workspace}/{run.task_folder}".rstrip("/")
     limits = f"{text.seconds(run.train_seconds)} of training each"
-    said = (run.plan, limits, f"in {where}, from commit {run.base[:10]}", *run.notes)
+    own = (run.plan, limits, f"in {where}, from commit {run.base[:10]}")
+    said = (*(() if run.imported_from else own), *run.notes)
     return _section("the run", [(row, "dim") for line in said for row in _paragraph(line, width, _MOST_ROWS)])

@@ -167,7 +167,7 @@ def test_a_command_that_fails_unforeseen_is_answered_and_so_is_the_next(tmp_path
             raise KeyError("object not found")
 
     made = control.Control(tmp_path, lambda event: None, lambda: "training", grant=grant)
-    with pytest.raises(UsageError, match="again: .*object not found"):
+    with pytest.raises(UsageError, match=r"again: .*object not found"):
         control.send(tmp_path, "again", number=1)
     assert control.send(tmp_path, "pause") == "holds at the next step"
     made.close()
@@ -200,6 +200,7 @@ def test_a_fact_that_is_recorded_is_not_called_refused(tmp_path):
         if command == "steer":
             recorded.append(details["text"])
             return "the agent reads it"
+        return None
 
     made = control.Control(tmp_path, full, lambda: "training", grant=grant)
     assert control.send(tmp_path, "steer", text="once") == "the agent reads it"

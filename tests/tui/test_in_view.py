@@ -212,6 +212,13 @@ async def test_a_wide_window_has_room_for_descriptions(recorded: Path) -> None:
             assert "description " in heading or "descr" not in heading
 
 
+async def test_what_a_run_that_is_over_says_stands_together(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 18), (200, 60), live=False) as (app, _):
+        rows = screen(app).splitlines()
+        assert "experiments" in rows[1]
+        assert rows[2].strip()
+
+
 async def test_what_moves_nothing_says_so(recorded: Path) -> None:
     async with cockpit(recorded, (80, 24)) as (app, pilot):
         await pilot.press("<")

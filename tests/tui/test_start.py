@@ -16,6 +16,7 @@ from conftest import until as wait_until
 from driving import screen, until
 from emulator import terminal
 from recorded_run import write_run
+from textual import events
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -126,6 +127,7 @@ async def test_the_mouse_starts_too(toy: Path) -> None:
         ({"tag": "a/b"}, "use up to 100 letters"),
         ({"tag": "taken"}, "run taken exists"),
         ({"train_seconds": 0.0}, "must be a number of seconds above 0"),
+        ({"train_seconds": 1e6}, "12 days a trial; it is in seconds, 7 days at most"),
         ({"experiments": -1}, "must be 0 (the baseline alone) or more"),
         ({"hours": float("nan")}, "must be a number above 0"),
         ({"device": "metal"}, "metal: not here; there are auto, cpu"),
@@ -264,6 +266,28 @@ async def test_keys_move_and_change(toy: Path) -> None:
         await pilot.press("q")
     assert app.return_value is None or app.return_value.choice == "detach"
     assert not app.attached
+
+
+async def test_a_burst_of_keys_goes_where_the_page_leads_it(toy: Path) -> None:
+    async with start_page(StartRunScreen(Options(str(toy), tag="old"))) as (app, pilot):
+        burst = ["up", *["backspace"] * 3, *"new", "up", *"1.5", "up", *"4", "tab", "enter", "up", "up", "up", *"7.5"]
+        burst += ["up", "right", "down", *"idea", "enter", *"0"]
+        for key in burst:  # as a terminal sends what is typed fast: without waiting for what each one does
+            character = key if len(key) == 1 else None
+            app.post_message(events.Key(key if key != "." else "full_stop", character))
+        page = app.screen
+        assert isinstance(page, StartRunScreen)
+        await until(pilot, lambda: page.chosen.train_seconds.endswith("0"))
+        chosen = page.chosen
+        assert (chosen.agent, chosen.script, chosen.train_seconds) == ("scripted", "idea", "7.50")
+        assert (chosen.experiments, chosen.hours, chosen.tag) == ("4", "1.5", "new")
+
+
+async def test_a_number_says_what_it_takes(toy: Path) -> None:
+    async with start_page(StartRunScreen(Options(str(toy)))) as (app, pilot):
+        for entry, words in (("train_seconds", "a number of seconds"), ("experiments", "a whole number")):
+            await type_at(pilot, app, entry, "-")
+            await until(pilot, lambda words=words: f"takes {words}" in screen(app))
 
 
 @pytest.mark.parametrize("size", [(40, 12), (80, 24), (120, 40), (20, 5)])

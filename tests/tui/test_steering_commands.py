@@ -111,10 +111,14 @@ def test_an_own_version_from_the_editor(toy, asking, tmp_path):
     assert (kept / "train.py").read_text() == "RATE = (("  # hours of a user's work are not lost
     assert history(asking).waiting.number == 1
     done = approve_edited(toy, editor(tmp_path, "path.write_text(path.read_text().replace('0.4', '0.31'))"))
-    assert done.stdout.startswith("t: #1 begins now, as you edited it: ")
+    assert done.stdout.startswith("t: #1 begins now, as you edited it: RATE 0.5 → 0.31 (edited by hand)")
     waits(asking, 2)
     assert git(toy, "show", "refs/autoresearch/t/1:train.py") == TOY_SOURCE.replace("0.5", "0.31")
-    assert "(edited by you)" in autoresearch("diff", "1", cwd=toy).stdout
+    called = "RATE 0.5 → 0.31 (edited by hand)"
+    assert git(toy, "log", "-1", "--format=%s", "refs/autoresearch/t/1").strip() == called
+    assert called in autoresearch("diff", "1", cwd=toy).stdout
+    assert called in (asking / "results.tsv").read_text()
+    assert history(asking).experiments[1].description == called
 
 
 def test_of_a_run_that_is_over_the_mend_is_said(toy, asking, tmp_path):

@@ -35,13 +35,34 @@ def test_no_text_at_all_leaves_a_control_character(raw: str) -> None:
 
 def test_numbers_are_written_with_sign_and_unit() -> None:
     assert text.delta(-0.0021) == "−0.0021"
-    assert text.delta(0.00001) == "0.0000"
+    assert text.delta(0.0) == "0.0000"
     assert text.delta(None) == text.delta(math.nan) == ""
     assert [text.quantity(v) for v in (12.0, 30_100.0, 999_900.0, 1_660_000.0)] == ["12", "30.1k", "1000k", "1.66M"]
     assert [text.seconds(v) for v in (8.94, 171.0, 3734.0, math.inf)] == ["8.9 s", "2:51 min", "1:02:14 h", "—"]
     assert text.memory(512.0) == "512 MB"
     assert text.memory(45_060.0) == "44.0 GB"
     assert text.percent_change(0.9979, 0.9697) == "−2.83 %"
+
+
+SCORES = {
+    0.969686: "0.969686", 2.279134: "2.279134", 12.34567: "12.34567", 1234.567: "1234.567", 123456.0: "123456.0",
+    0.000156: "0.000156", 0.0000156: "1.56e-05", 1.56e-6: "1.56e-06", 0.9697: "0.9697", -1.5e-6: "-1.5e-06",
+    12345678.9: "12345679", 1e300: "1.0e+300", 0.0: "0.0000",
+}  # fmt: skip
+
+
+def test_a_score_has_the_digits_that_tell_it_from_its_neighbours() -> None:
+    assert {value: text.score(value) for value in SCORES} == SCORES
+    assert [text.exact(v) for v in (0.969686, 0.000123456, 1.23456e-6)] == ["0.969686", "0.0001235", "0.000001235"]
+    assert [text.delta(v) for v in (0.000028, -1.2e-6, -0.5)] == ["+0.000028", "−1.20e-06", "−0.5000"]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_score_keeps_to_its_column_and_says_no_zero_of_what_is_none(value: float) -> None:
+    assert len(text.column(value)) <= len(text.delta_column(value)) <= 9
+    assert len(text.column(value)) <= 8
+    for written in (text.column(value), text.score(value), text.exact(value)):
+        assert (float(written) == 0) == (value == 0)
 
 
 def test_sparkline_and_bar_keep_to_their_width() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -26,7 +26,7 @@ class AnswerScreen(ModalScreen[None]):
     """Answers by `app.reply`: so what is typed behind a key goes to what that key opens. `edited`: what the user's own
     version changes in the proposal, empty while there is none."""
 
-    BINDINGS: list[BindingType] = [  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key, f"app.reply('{reply}')", words, priority=True) for key, reply, words in REPLIES),
         Binding("q", "app.reply('later')", "later", priority=True),
     ]

@@ -17,7 +17,7 @@ from tui.feed import State, find
 from tui.layout import Part
 from tui.listing import FILTERS
 from tui.screens.arranged import ArrangedScreen
-from tui.standing import standing
+from tui.standing import HELD, standing
 from tui.widgets.bars import SearchBar
 from tui.widgets.diffpane import DiffPane
 from tui.widgets.experiments import ExperimentList
@@ -87,7 +87,8 @@ class ResearchScreen(ArrangedScreen):
         self.plot.show(state, number)
         waits = not self._over and asked.waiting(state.history) is not None
         paused, in_trial = asked.paused(state.history), state.history.phase in ("startup", "training")
-        self.key_bar.show(not self._over and paused, self._over, waits, self.alone is not None, in_trial)
+        replay = {"": "", HELD: "go on"}.get(state.replay, "hold")
+        self.key_bar.show(not self._over and paused, self._over, waits, self.alone is not None, in_trial, replay)
         self._show_titles(whose if not lines else f"{whose} · {self._log_place(number)}".removesuffix(" · "))
 
     def _show_titles(self, log: str) -> None:

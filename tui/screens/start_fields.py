@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Select, Static
 
 from tui.starting import Choice as Words
+
+
+PAGE_KEYS = ("j", "k", "q")
 
 
 class Choice(Select[str], inherit_bindings=False):
@@ -62,9 +67,21 @@ class Line(Input):
         """Whether the key is the line's own."""
         return super().check_consume_key(key, character) and (not self._only or (character or "") in self._only)
 
+    @dataclass
+    class Refused(Message):
+        """A character that this line does not take, and that is no key of the page."""
+
+        line: Line
+
+        @property
+        def control(self) -> Line:
+            return self.line
+
     async def _on_key(self, event: events.Key) -> None:
         if event.is_printable and not self.check_consume_key(event.key, event.character):
             event.prevent_default()
+            if event.character not in PAGE_KEYS:
+                self.post_message(self.Refused(self))
 
 
 class Field(Vertical):

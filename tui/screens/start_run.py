@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static
 
 from core.launch import Options, launch
@@ -29,6 +30,7 @@ PATIENCE_SECONDS = 0.15  # between a key and the look at what the page comes to
 LOOK_AGAIN_SECONDS = 3.0  # a device is let go, a file is committed
 KEYS = "↑ ↓ move   ← → change   enter list, start   esc back"
 _DIGITS = "0123456789"
+_TAKES = {"train_seconds": "a number of seconds", "experiments": "a whole number", "hours": "a number of hours"}
 
 
 class StartRunScreen(Screen[None]):
@@ -39,8 +41,14 @@ class StartRunScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-broad")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        ("down,j", "move(1)", "down"),
-        ("up,k", "move(-1)", "up"),
+        # With priority: who types fast has the next key go where this one leads.
+        Binding("down,tab", "move(1)", "down", priority=True),
+        Binding("up,shift+tab", "move(-1)", "up", priority=True),
+        Binding("left", "step(-1)", "the one before", priority=True),
+        Binding("right", "step(1)", "the next one", priority=True),
+        Binding("enter", "take", "list, or the next entry", priority=True),
+        ("j", "move(1)", "down"),
+        ("k", "move(-1)", "up"),
         ("escape,q", "leave", "leave"),
         Binding("ctrl+c", "leave", "leave", priority=True),  # a line would copy
     ]
@@ -196,14 +204,44 @@ class StartRunScreen(Screen[None]):
     def on_input_changed(self, message: Input.Changed) -> None:
         self.look()
 
-    def on_input_submitted(self, message: Input.Submitted) -> None:
-        self.focus_next()
+    def on_line_refused(self, message: Line.Refused) -> None:
+        self._fields[str(message.line.id)].show(f"takes {_TAKES[str(message.line.id)]}")
 
     def on_button_pressed(self, message: Button.Pressed) -> None:
         self.start()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Which keys are the page's where the focus is: an open list has all, a line its cursor's, the button enter."""
+        at = self.focused
+        match action:
+            case "move":
+                return at is None or at in self._stops
+            case "step":
+                return isinstance(at, Choice)
+            case "take":
+                return isinstance(at, Choice | Line)
+        return True
+
+    @property
+    def _stops(self) -> list[Widget]:
+        return [*(f.entry for f in self._fields.values() if f.display), self.query_one("#start")]
+
     def action_move(self, rows: int) -> None:
-        self.focus_next() if rows > 0 else self.focus_previous()
+        stops = self._stops
+        at = stops.index(self.focused) if self.focused in stops else 0
+        self.set_focus(stops[(at + rows) % len(stops)])
+
+    def action_step(self, steps: int) -> None:
+        if isinstance(self.focused, Choice):
+            self.focused.action_step(steps)
+            self._fit()  # what it opens is there for the next key
+
+    def action_take(self) -> None:
+        """List the choices; of a line, go on to the next entry."""
+        if isinstance(self.focused, Choice):
+            self.focused.action_show_overlay()
+        else:
+            self.action_move(1)
 
     def action_leave(self) -> None:
         """Back to the first page; out, where this is the first."""

@@ -19,7 +19,7 @@ from core.history import Pending
 from tui import text
 from tui.diffs import DiffLine, Pair, changed, each_line
 from tui.sheet import AT_ONCE, Lines, Sheet, Way, all_of, beginning, lay_out
-from tui.told import about, folded
+from tui.told import Beside, about, folded, no_diff
 from tui.widgets.lines import LineView
 from tui.widgets.paint import Piece, cell, crop
 
@@ -98,24 +98,37 @@ class DiffView(LineView[DiffLine | Pair]):
     # --- what it shows
 
     def show(
-        self, entry: Experiment | Pending | None, run: ev.RunStarted | None = None, diff: str | None = None
+        self,
+        entry: Experiment | Pending | None,
+        run: ev.RunStarted | None = None,
+        diff: str | None = None,
+        beside: Beside | None = None,
+        trouble: str = "",
     ) -> None:
         """Show another experiment, from its top; the same one stays where it is.
 
-        diff: against something else than its parent. The baseline has none: there stands what the `run` said before it
-        began.
+        diff: against something else than its parent, namely `beside`; `trouble`: why it is against its parent after
+        all. The baseline has none: there stands what the `run` said before it began.
         """
         own = diff_of(entry)
         found, brief = (own if diff is None else diff) or "", self.size.height < _ROOMY
         width = max(20, min(_NOTE_WIDTH, self.size.width - 3))
-        head = [DiffLine("", None, *words) for words in about(entry, width, brief)] if entry else []
+        head = [DiffLine("", None, *words) for words in about(entry, width, brief, beside)] if entry else []
+        if trouble:
+            instead = f"{trouble}; below, what it changed" if found else trouble
+            head += [DiffLine("", None, row, "pausing") for row in folded(instead, width)]
         key = (entry.number, found, diff is None, head, width, brief) if entry else None
         if key == self._shown:
             return
-        if entry and own == "" and diff is None and entry.number:
-            head = [*head, DiffLine("", None, "no diff was recorded", "dim")]
+        if trouble:
+            pass
+        elif entry and own == "" and diff is None and entry.number:
+            said_so = folded(text.one_line(no_diff(run, entry.number)), width)
+            head = [*head, *(DiffLine("", None, row, "dim") for row in said_so)]
         elif entry and own == "" and diff is None:
-            said = ("the artifact as it was committed; nothing was edited", *((run.plan, *run.notes) if run else ()))
+            imported = run is not None and run.imported_from
+            first = no_diff(run, 0) if imported else "the artifact as it was committed; nothing was edited"
+            said = (first, *((run.plan, *run.notes) if run else ()))
             head = [*head, *(DiffLine("", None, r, "dim") for s in said for r in folded(text.one_line(s), width))]
         elif entry and diff == "":
             head = [*head, DiffLine("", None, "no difference", "dim")]

@@ -16,7 +16,7 @@ from tui import text
 from tui.diffs import CONTEXT, DiffLine, compare, each_line
 from tui.feed import State, find
 from tui.sources import Sources
-from tui.told import about
+from tui.told import Beside, about
 from tui.widgets.diff import DiffView, diff_of
 
 Against = Literal["parent", "baseline", "best"]
@@ -33,12 +33,11 @@ class DiffPane(Vertical):
         self.view = DiffView(id="diff")
         self.against: Against = "parent"
         self.whole_run = False
-        self.trouble = ""
         self._around = CONTEXT
         self._sources = Sources(run_folder)
         self._state = State()
         self._entry: Experiment | Pending | None = None
-        self._compared: tuple[object, str] = (None, "")  # what was asked, and the diff
+        self._compared: tuple[object, str, str] = (None, "", "")  # what was asked, the diff, why it is another
         self._of_run: object = None  # the experiments whose diffs are shown in one scroll
         self._at: int | None = None  # the one of them that was selected
 
@@ -61,7 +60,8 @@ class DiffPane(Vertical):
         if entry is None or question is None:
             self.view.show(entry, state.history.run)
         elif self._compared[0] == question:
-            self.view.show(entry, state.history.run, self._compared[1])
+            diff, trouble = self._compared[1:]
+            self.view.show(entry, state.history.run, diff, self._beside, trouble)
         else:
             self._compare(question, state.history, entry.number, self._other(state.history, entry))
 
@@ -73,10 +73,22 @@ class DiffPane(Vertical):
             return f"whole run, #{found[-1].number} to #{found[0].number}" if found else "whole run"
         if self._entry is None:
             return ""
-        against = "" if self.against == "parent" else f"against the {self.against}"
         layout = "side by side" if self.view.splits else ""
-        parts = (f"#{self._entry.number} {self.view.summary}".strip(), against, self.trouble, layout)
+        parts = (f"#{self._entry.number} {self.view.summary}".strip(), self._named, layout)
         return " · ".join(part for part in parts if part)
+
+    @property
+    def _named(self) -> str:
+        """What it is compared with, where that is not its parent."""
+        number = {"baseline": 0, "best": self._state.history.incumbent}.get(self.against)
+        return "" if number is None else f"against the {self.against}{f' #{number}' if number else ''}"
+
+    @property
+    def _beside(self) -> Beside | None:
+        """The same with the experiment itself."""
+        other = self._other(self._state.history, self._entry) if self._named and self._entry else None
+        found = None if other is None else find(self._state.history, other)
+        return (self._named, found) if found else None
 
     def _other(self, history: History, entry: Experiment | Pending) -> int | None:
         """The experiment that it is compared with."""
@@ -107,7 +119,7 @@ class DiffPane(Vertical):
         self.app.call_from_thread(self._take, question, diff, trouble)
 
     def _take(self, question: tuple[object, ...], diff: str, trouble: str) -> None:
-        self._compared, self.trouble = (question, diff), trouble
+        self._compared = question, diff, trouble
         if question == self._question() and not self.whole_run:
             self.show(self._state, self._entry)
             self.post_message(self.view.Changed())
@@ -133,7 +145,6 @@ class DiffPane(Vertical):
         else:
             at = CONTEXTS.index(self._around) + (1 if what == "more" else -1)
             self._around = CONTEXTS[min(len(CONTEXTS) - 1, max(0, at))]
-        self.trouble = ""
         self.show(self._state, self._entry)
 
     def plain(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -24,6 +24,7 @@ from tui.verdicts import short_reason
 from tui.widgets.paint import OUTCOMES, Piece, cell, shorten, strip
 
 _WITH_COST = 76  # columns from which memory and seconds are shown; below, the description needs the room
+_WITH_SPREAD = 60  # columns from which repeats are told with their spread
 _WITH_REASON = 88  # columns from which the reason has a column; below, only one that says something is shown
 _PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 
@@ -65,19 +66,20 @@ class ExperimentList(ScrollView, can_focus=False):
         self.refresh()
 
     def narrow(self, filter: Filter, search: str) -> None:
-        """List only experiments with this outcome whose words or diff hold these; "" and "" list all."""
+        """List only experiments with this outcome whose words or changed lines hold these; "" and "" list all."""
         self.listing = Listing(self._state.history, filter, search)
         self.virtual_size = Size(self.size.width, len(self.listing) + 1)
         if self.selected is None or self.listing.row_of(self.selected) is None:
             self.select(self.listing.number(0))
         else:
             self.select(self.selected)
+        self.refresh()
 
     # --- moving
 
     def select(self, number: int | None, follow: bool = False) -> None:
         """Select an experiment and bring it into view; `follow` keeps to the newest from now on."""
-        self.following = follow
+        before, self.following = self.selected, follow
         if follow:
             self._seen = len(self._state.history.experiments)
         if number != self.selected:
@@ -85,7 +87,10 @@ class ExperimentList(ScrollView, can_focus=False):
             # Of its own accord, whoever asked for it: a message that comes back to its sender goes no further.
             self.post_message(self.Selected(number).set_sender(self))
         self._reveal()
-        self.refresh()
+        self.refresh(Region(0, 0, self.size.width, 1))  # the heading says whether it follows
+        for changed in (before, number):
+            if changed is not None and (row := self.listing.row_of(changed)) is not None:
+                self.refresh_line(row + 1)
 
     def move(self, rows: int) -> None:
         """Select the experiment that many rows further down."""
@@ -196,7 +201,7 @@ def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piec
         (cost if width >= _WITH_COST else "", "dim"),
         (f"{now} once more: " if now else "", "live"),
         (said, "crashed" if outcome == "crash" else "dim"),
-        (repeated(e), "accent"),
+        (repeated(e, spread=width >= _WITH_SPREAD), "accent"),
         ("edited: " if e.edited and BY_HAND not in e.description else "", "dim"),
         (text.one_line(e.description), plain),
     ]
@@ -207,15 +212,15 @@ def _number(number: int, glyph: str) -> str:
     return f"{f'{glyph}{number:>3}' if glyph else f'{number:>4}':<6}"
 
 
-def repeated(e: Experiment) -> str:
+def repeated(e: Experiment, *, spread: bool = True) -> str:
     """`n=3 ±.0012 `: how many trials measured it, and their standard deviation; empty where there was only one."""
     values = [m.value for m in (e.measurement, *(r.measurement for r in e.repeats)) if m and math.isfinite(m.value)]
     failed = sum(r.measurement is None for r in e.repeats)
     if not e.repeats:
         return ""
     told = f"n={len(values)} "
-    if len(values) > 1:
-        told += f"±{text.score(statistics.stdev(values)).removeprefix('0')} "
+    if len(values) > 1 and spread:
+        told += f"±{statistics.stdev(values):.2g} ".replace("±0.", "±.")
     return told + (f"{failed} failed " if failed else "")
 
 

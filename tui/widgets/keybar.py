@@ -29,14 +29,24 @@ class KeyBar(Widget, can_focus=False):
         self._waits = False
         self._alone = False
         self._in_trial = True
+        self._replay = ""
+        self.only_looks = False  # nothing can be controlled from here
 
-    def show(self, paused: bool, over: bool, waits: bool = False, alone: bool = False, in_trial: bool = True) -> None:
+    def show(
+        self,
+        paused: bool,
+        over: bool,
+        waits: bool = False,
+        alone: bool = False,
+        in_trial: bool = True,
+        replay: str = "",
+    ) -> None:
         """`paused` turns pause into resume; of a run that is over nothing is left to control; `waits`: a
         proposal, for the user's word; `alone`: a part has the whole window, and esc takes it back;
-        `in_trial`: there is a trial to skip."""
-        shown = self._paused, self._over, self._waits, self._alone, self._in_trial
-        if shown != (paused, over, waits, alone, in_trial):
-            self._paused, self._over, self._waits, self._alone, self._in_trial = paused, over, waits, alone, in_trial
+        `in_trial`: there is a trial to skip; `replay`: what the pause key does to a replay."""
+        shown = self._paused, self._over, self._waits, self._alone, self._in_trial, self._replay
+        if shown != (wanted := (paused, over, waits, alone, in_trial, replay)):
+            self._paused, self._over, self._waits, self._alone, self._in_trial, self._replay = wanted
             self.refresh()
 
     def key(self, id: str) -> str:
@@ -61,13 +71,19 @@ class KeyBar(Widget, can_focus=False):
         return fit([part for _, part in self._parts()], [], self.size.width)
 
     def _parts(self) -> list[tuple[Key, Part]]:
-        keys = [key for key in KEYS if self._label(key) and not (self._over and key.group == "Run")]
+        keys = [key for key in KEYS if self._label(key) and (key.group != "Run" or self._offered(key))]
         return [(key, self._part(key)) for key in keys]
+
+    def _offered(self, key: Key) -> bool:
+        """Whether a key that controls does so now."""
+        return not self._over and (key.id == "pause" if self._replay else not self.only_looks)
 
     def _part(self, key: Key) -> Part:
         name, rank = shown(key, self.remapped), key.rank
         if key.id == ANSWER:
             rank = 12
+        if key.id == "pause" and self._replay and key.id not in self.remapped:
+            name = "space"
         if key.id == "back":
             name, rank = own(key, self.remapped), 11
         return part(rank, (name, "accent"), (f" {self._label(key)}", "dim"))
@@ -79,4 +95,6 @@ class KeyBar(Widget, can_focus=False):
             return ANSWER if self._waits else ""
         if key.id in ("zoom", "back"):
             return ("back" if self._alone else "") if key.id == "back" else "" if self._alone else key.label
-        return "resume" if key.id == "pause" and self._paused else key.label
+        if key.id == "pause":
+            return self._replay or ("resume" if self._paused else key.label)
+        return key.label

@@ -104,7 +104,7 @@ def strip(widget: Widget, pieces: Iterable[Piece], width: int, row_style: str = 
             under += app.named_style(name)
         return under
 
-    own = sum_of(widget.rich_style, row_style)
+    own = sum_of(app.own_style(widget), row_style)
     segments: list[Segment] = []
     for style, run in groupby(pieces, key=itemgetter(1)):
         if style not in styles:

@@ -76,7 +76,7 @@ class StatusStrip(Widget, can_focus=False):
         if self.size.height == 1:
             self._drawn = [tiny(state, now, width)]
         else:
-            trial = (work, curves) if width >= _VAST else (work,)
+            trial = (work, curves) if width >= _VAST and not standing(state, now).over else (work,)
             self._drawn = [
                 head(state, now, width), *(row(state, now, width) for row in trial),
                 *words(state, now, width, self._notice),
