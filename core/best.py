@@ -108,7 +108,9 @@ def patch(pick: Pick) -> str:
     """What the experiment changed since the run began, as `git apply` takes it. Raises UsageError, RunFailed."""
     if pick.run.imported_from:
         told = f"autoresearch diff {pick.experiment.number} {pick.folder.name}"
-        raise UsageError(f"run {pick.folder.name} is imported: what it began with is not known; {told} has its own diff")
+        raise UsageError(
+            f"run {pick.folder.name} is imported: what it began with is not known; {told} has its own diff"
+        )
     if pick.experiment.commit == pick.run.base:
         raise UsageError(f"{pick.label} is the artifact as the run found it: there is nothing to patch")
     return open_workspace(pick).patch(pick.run.base, pick.experiment.commit)

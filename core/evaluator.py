@@ -146,7 +146,9 @@ def self_reported(metric: Metric, log: Path, folder: Path) -> Answer:
     text = plain(printed.decode("utf-8", "replace"))
     found = re.findall(metric.pattern, text, re.MULTILINE)
     if not found:
-        return Answer("crash", f"no `{metric.name}` in its output; the pattern is {metric.pattern}", plain_tail(printed))
+        return Answer(
+            "crash", f"no `{metric.name}` in its output; the pattern is {metric.pattern}", plain_tail(printed)
+        )
     try:
         value = float(found[-1])
     except ValueError:

@@ -7,6 +7,7 @@ Readers skip types they do not know, so that an older cockpit can follow a newer
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -335,10 +336,16 @@ Command = Literal[
     "steer",  # text: str
     "approval-on",
     "approval-off",
-    "approve",  # number: int; edits: {path: text} or None
-    "reject",  # number: int; reason: str
+    "approve",  # number: int; edits: {path: text} or None; seen: the digest of the diff that was looked at, if any
+    "reject",  # number: int; reason: str; seen
     "again",  # number: int
 ]
+
+
+def digest(diff: str) -> str:
+    """By what an answer names the proposal it is meant for: numbers are used again after a rejection."""
+    return hashlib.sha256(diff.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
 
 # --- to and from a journal line --------------------------------------------------------------------------------------
 

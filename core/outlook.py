@@ -94,7 +94,9 @@ def check_limits(options: Options) -> None:
         raise UsageError(f"--budget {options.train_seconds:g}: must be a number of seconds above 0")
     if options.train_seconds is not None and options.train_seconds > LONGEST_SECONDS:
         days = options.train_seconds / 86400
-        raise UsageError(f"--budget {options.train_seconds:.12g}: {days:,.0f} days a trial; it is in seconds, 7 days at most")
+        raise UsageError(
+            f"--budget {options.train_seconds:.12g}: {days:,.0f} days a trial; it is in seconds, 7 days at most"
+        )
     if options.experiments is not None and options.experiments < 0:
         raise UsageError(f"--experiments {options.experiments}: must be 0 (the baseline alone) or more")
     if options.hours is not None and not options.hours > 0:

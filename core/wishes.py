@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import agents
 from core.errors import UsageError
-from core.events import AgainAsked, ApprovalTurned, Approved, Command, Proposed, Rejected, Steered
+from core.events import AgainAsked, ApprovalTurned, Approved, Command, Proposed, Rejected, Steered, digest
 from core.experiment import Proposal
 from core.log import plain
 
@@ -23,8 +23,8 @@ _TAKES: Mapping[str, tuple[str, ...]] = {
     "steer": ("text",),
     "approval-on": (),
     "approval-off": (),
-    "approve": ("number", "edits"),
-    "reject": ("number", "reason"),
+    "approve": ("number", "edits", "seen"),
+    "reject": ("number", "reason", "seen"),
     "again": ("number",),
 }
 
@@ -49,9 +49,10 @@ class Wishes:
             case "approval-on" | "approval-off":
                 return self._turn(command == "approval-on")
             case "approve":
-                return self._approve(_number(command, details), _edits(details))
+                return self._approve(self._waiting(command, details), _edits(details))
             case "reject":
-                return self._reject(_number(command, details), _text(command, details, "reason", "no reason given"))
+                reason = _text(command, details, "reason", "no reason given")
+                return self._reject(self._waiting(command, details).number, reason)
             case "again":
                 return self._again(_number(command, details))
             case _:
@@ -79,8 +80,8 @@ class Wishes:
         approved = f"#{waiting.number} is approved, and " if waiting is not None else ""
         return f"{approved}no proposal waits any more"
 
-    def _approve(self, number: int, edits: Mapping[str, str] | None) -> str:
-        proposed = self._waiting(number)
+    def _approve(self, proposed: Proposed, edits: Mapping[str, str] | None) -> str:
+        number = proposed.number
         merged = {**proposed.edits, **(edits or {})}
         if merged == proposed.edits:
             self._run.record(Approved(number))
@@ -94,19 +95,22 @@ class Wishes:
         return f"#{number} begins now, as you edited it: {checked.description}"
 
     def _reject(self, number: int, reason: str) -> str:
-        self._waiting(number)
         run = self._run
         run.record(Rejected(number, reason))
         reads = "the agent reads why, and" if run.agent.reads_notes else f"{run.agent_name} reads no notes, and"
         return f"#{number} is rejected; {reads} proposes something else"
 
-    def _waiting(self, number: int) -> Proposed:
-        run = self._run
-        proposed = run.journalled().waiting
+    def _waiting(self, command: Command, details: Mapping[str, Any]) -> Proposed:
+        """The proposal that is answered. One that took the number of a rejected one is not what the user has seen."""
+        run, number = self._run, _number(command, details)
+        history = run.journalled()
+        proposed, awaited = history.waiting, history.pending.awaited if history.pending else None
         if proposed is None:
             raise UsageError("no proposal waits for an answer; `approval on` makes the next ones wait")
         if proposed.number != number:
             raise UsageError(f"#{number} does not wait for an answer; #{proposed.number} does")
+        if "seen" in details and awaited is not None and details["seen"] != digest(awaited.diff):
+            raise UsageError(f"another #{number} waits by now; look at it first")
         _refuse_while_stopping(run, number)
         return proposed
 

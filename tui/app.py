@@ -14,6 +14,7 @@ from textual.command import Provider
 from textual.screen import ModalScreen, Screen
 
 from core.events import Command
+from core.launch import resume_command
 from tui import asked, keys, text
 from tui.approval import Approval
 from tui.away import remember
@@ -46,8 +47,8 @@ def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False,
 
         feed = Replay(run_folder, replay)
         return _shown(Cockpit(run_folder, feed=feed, clock=feed.clock, read_only=True))
-    feed = Feed(run_folder, resume=resume_command(run_folder), recorded=True) if read_only else None
-    return _shown(Cockpit(run_folder, new=new, feed=feed, read_only=read_only))
+    looks = Feed(run_folder, resume=resume_command(run_folder), recorded=True) if read_only else None
+    return _shown(Cockpit(run_folder, new=new, feed=looks, read_only=read_only))
 
 
 def run_start(page: Screen[None], workspace: Path) -> tuple[Path | None, Left]:

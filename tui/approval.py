@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from core.errors import UsageError
-from core.events import ApprovalAwaited
+from core.events import ApprovalAwaited, digest
 from tui import programs, text
 from tui.diffs import tally
 from tui.editing import Copies, Copy, first_change
@@ -81,7 +81,7 @@ class Approval:
             self._approve(awaited)
         elif reply == "no":
             why = f"no to #{number}: why? for the journal, and for an agent that reads it"
-            await cockpit.type("reject", "reason", why, True, number=number)
+            await cockpit.type("reject", "reason", why, True, number=number, seen=digest(awaited.diff))
         elif reply == "edit":
             cockpit.run_worker(self._edit(awaited))
         elif reply == "undo":
@@ -90,15 +90,16 @@ class Approval:
 
     def _approve(self, awaited: ApprovalAwaited) -> None:
         cockpit, number, copy = self._cockpit, awaited.number, self._version(awaited)
+        seen = digest(awaited.diff)
         try:
             edits = copy.changed() if copy else {}
         except UsageError as error:
             cockpit.say("failed", f"#{number} waits on: {text.one_line(str(error))}")
             return
         if edits:
-            cockpit.command("approve", lambda _: self._settled(number), number=number, edits=edits)
+            cockpit.command("approve", lambda _: self._settled(number), number=number, edits=edits, seen=seen)
         else:
-            cockpit.command("approve", number=number)
+            cockpit.command("approve", number=number, seen=seen)
 
     def _version(self, awaited: ApprovalAwaited) -> Copy | None:
         return self._own[1] if self._own and self._own[0] == awaited else None
@@ -122,7 +123,7 @@ class Approval:
         cockpit, number = self._cockpit, self._cockpit.research.experiments.selected
         if number is not None:
             copy = await self._copy(number, to_edit=False)
-            if copy and (trouble := cockpit.run_program([*programs.editor(), *copy.paths], folder=copy.folder)):
+            if copy and (trouble := cockpit.run_program([*programs.editor(), *copy.places], folder=copy.folder)):
                 cockpit.say("failed", f"{trouble}; set EDITOR")
 
     async def _edit(self, awaited: ApprovalAwaited) -> None:
@@ -131,7 +132,8 @@ class Approval:
         copy = await self._copy(awaited.number, to_edit=True)
         if copy is None or self._awaited != awaited:
             return
-        argv = programs.editor_at(copy.paths, first_change(awaited.diff, copy.paths))
+        change = first_change(awaited.diff, copy.paths)
+        argv = programs.editor_at(copy.places, change and (str(copy.place(change[0])), change[1]))
         trouble = cockpit.run_program(argv, folder=copy.folder)
         self._own = awaited, copy
         if trouble:

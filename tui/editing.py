@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core.errors import UsageError
 from tui import text
@@ -25,16 +25,23 @@ class Copy:
     def paths(self) -> list[str]:
         return sorted(self.written)
 
+    def place(self, path: str) -> Path:
+        """Where the copy of this file lies. Never outside of the folder, whatever a foreign journal calls its files."""
+        return self.folder.joinpath(*(part for part in PurePosixPath(path).parts if part not in ("/", "//", "..")))
+
+    @property
+    def places(self) -> list[str]:
+        """All of them, absolute: a name that begins with a sign is then no option of an editor's."""
+        return [str(self.place(path)) for path in self.paths]
+
     def changed(self) -> dict[str, str]:
         """What the user made of the files that were changed. Raises UsageError for one that cannot be read."""
         found: dict[str, str] = {}
         for path, before in self.written.items():
             try:
-                after = (self.folder / path).read_text(encoding="utf-8")
+                after = self.place(path).read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(
-                    f"{self.folder / path}: cannot be read ({error}); put it right in the editor"
-                ) from None
+                raise UsageError(f"{self.place(path)}: cannot be read ({error}); put it right in the editor") from None
             if after != before:
                 found[path] = after
         return found
@@ -79,9 +86,11 @@ class Copies:
                 return kept
             self._drop(self._kept.pop((number, to_edit)), to_edit)
         try:
-            folder = Path(tempfile.mkdtemp(prefix=f"autoresearch-{number}-"))
+            copy = Copy(Path(tempfile.mkdtemp(prefix=f"autoresearch-{number}-")), dict(files))
+            if len(set(copy.places)) != len(files):
+                raise UsageError("two of its files have one name; no copy of them can be made")
             for path, text in files.items():
-                place = folder / path
+                place = copy.place(path)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_text(text, encoding="utf-8")
                 if not to_edit:
@@ -90,7 +99,7 @@ class Copies:
             raise UsageError(
                 f"no copy for the editor can be written: {error}; set TMPDIR to a folder with room"
             ) from None
-        copy = self._kept[number, to_edit] = Copy(folder, dict(files))
+        self._kept[number, to_edit] = copy
         return copy
 
     def settled(self, number: int) -> None:

@@ -12,6 +12,7 @@ from core.errors import UsageError
 from core.events import Acknowledged
 from core.history import History, fold, reduce
 from core.journal import results_tsv
+from core.launch import resume_command
 from core.own_words import BY_HAND
 from tui import asked, text
 from tui.feed import State
@@ -126,11 +127,13 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     if s["checkpoints"]:
         stored = f"checkpoint{'s' if s['checkpoints'] > 1 else ''}"
         lines.append(f"{s['checkpoints']} {stored}, {s['checkpoint_bytes'] / 1e6:,.1f} MB")
+    command = resume_command(run_folder)
+    goes_on = f"go on with: {command}" if command else "its folder lies in no repository, so it can only be looked at"
     mend = {
-        "gone": f"its engine is gone{_why_gone(run_folder)}; go on with: autoresearch resume {s['tag']}",
-        "stopped": f"go on with: autoresearch resume {s['tag']}",
+        "gone": f"its engine is gone{_why_gone(run_folder)}; {goes_on}",
+        "stopped": goes_on,
         "paused": f"since {_clock(s['paused_since'])}: {s['paused'] or 'by the user'}; "
-        + (s["mend"] or f"go on with: autoresearch resume {s['tag']}"),
+        + (s["mend"] or goes_on),
         "failed": s["ended"],
         "waiting": f"#{s['waiting']} waits for your yes: {s['waiting_description']}; "
         f"autoresearch diff {s['waiting']} {s['tag']} shows it, autoresearch approve or reject {s['tag']} answers",

@@ -35,6 +35,8 @@ READ_EVERY_SECONDS = 0.2
 READ_AT_LEAST_EVERY_SECONDS = 1.0  # where nothing has come for a while
 FIRST_LOOK_SECONDS = 0.5  # of reading before the first painting, at most
 NOTICE_SECONDS = 8.0
+REPLAYED_NEWS_SECONDS = 2.0  # there the next comes soon
+NEWS = "news"  # what a notice is about that tells of the run
 GREETING = "? shows the keys; q leaves, and the engine goes on without this window"
 
 
@@ -209,6 +211,8 @@ class RunWindow(ThemedApp[Left]):
         news = ""
         if best and best.number and best.measurement and self.state.history.incumbent != was.history.incumbent:
             news = f"new best {text.score(best.measurement.value)} (#{best.number})"
+        elif self.state.replay:
+            pass  # what waited or failed then is nobody's business now
         elif waits is not None and waits != asked.waiting(was.history):
             elsewhere = self.research.experiments.selected != waits and not self.research.experiments.following
             news = f"#{waits} waits for your yes{': . shows it' if elsewhere else ''}"
@@ -217,18 +221,19 @@ class RunWindow(ThemedApp[Left]):
         self._in_trouble = stands.trouble
         if not news:
             return
-        if self.config.bell:
+        if self.config.bell and not self.state.replay:
             self.bell()
-        if self.config.notify:
+        if self.config.notify and not self.state.replay:
             self._terminal.notify(f"autoresearch {self.state.tag}", news)
-        if not self._notice:
-            self.say("done", news)
+        if not self._notice or self._about == NEWS:
+            self.say("done", news, about=NEWS)
 
     def _tick(self) -> None:
         if not self.is_headless and self._terminal_gone():
             signal.raise_signal(signal.SIGHUP)
         settled = self._notice and self._notice.stage not in ("pending", "away")
-        if settled and time.monotonic() - self._noticed_at > NOTICE_SECONDS:
+        aged = time.monotonic() - self._noticed_at
+        if settled and aged > (REPLAYED_NEWS_SECONDS if self.state.replay else NOTICE_SECONDS):
             self._notice = None
         if self._caught_up:
             self._tell(self.state)  # a trial stalls while nothing happens

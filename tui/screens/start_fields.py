@@ -15,7 +15,6 @@ from textual.widgets import Input, Select, Static
 
 from tui.starting import Choice as Words
 
-
 PAGE_KEYS = ("j", "k", "q")
 
 
@@ -82,6 +81,10 @@ class Line(Input):
             event.prevent_default()
             if event.character not in PAGE_KEYS:
                 self.post_message(self.Refused(self))
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()  # what is left to the app finds the focus where later keys have moved it
+            event.prevent_default()
+            await self.run_action(binding.action)
 
 
 class Field(Vertical):

@@ -117,6 +117,8 @@ class MetricPlot(Widget, can_focus=False):
     def _nothing(self) -> str:
         if self._live in (None, 0) and self.quantity == "metric" and not self._points:
             return "the baseline comes first; its score is the one to beat"
+        if self._state.history.ended or self._state.recorded:
+            return f"{_NAMES.get(self.quantity, self._state.metric)}: not measured in this run"
         return "nothing measured yet"
 
     def _modes(self, grid: Grid) -> list[Piece]:
@@ -134,7 +136,7 @@ def title(state: State, quantity: Quantity, points: list[Point]) -> list[Piece]:
     """The quantity, its way, where it came from and where it is."""
     if quantity != "metric":
         last = points[-1].best if points else None
-        now = f"  {written(last, quantity, 0)} (the best)" if last is not None else ""
+        now = f"  {written(last, quantity, 0)} at the best" if last is not None else ""
         return [(f" {_NAMES[quantity]}", "strong"), (now, "dim")]
     arrow = "↓" if state.direction == "min" else "↑"
     pieces: list[Piece] = [(f" {state.metric} {arrow}", "strong")]
