@@ -51,7 +51,7 @@ class Pick:
     def task(self) -> Task:
         """Raises UsageError for an imported run: its table tells of no task."""
         if self.run.imported_from:
-            known = f"its scores and words are all there is: autoresearch results {self.folder.name}"
+            known = f"its scores and words are all there is: {command_for(self.folder, 'results')}"
             raise UsageError(f"run {self.folder.name} is imported: there is no task to run; {known}")
         return parse(self.run.task_folder, self.run.task, self.folder / "journal.jsonl")
 
@@ -107,7 +107,7 @@ def chain(history: History, experiment: Experiment) -> list[Experiment]:
 def patch(pick: Pick) -> str:
     """What the experiment changed since the run began, as `git apply` takes it. Raises UsageError, RunFailed."""
     if pick.run.imported_from:
-        told = f"autoresearch diff {pick.experiment.number} {pick.folder.name}"
+        told = command_for(pick.folder, f"diff {pick.experiment.number}")
         raise UsageError(
             f"run {pick.folder.name} is imported: what it began with is not known; {told} has its own diff"
         )

@@ -2,7 +2,7 @@
 
 Engine side: `Control` (a thread that only sets flags and wakes the engine). Viewer side: `alive` and `send`.
 One JSON line each way: `{"command": "steer", "text": "…"}` → `{"ok": true, "effect": "…"}`. The other keys are the
-details of the command; `core.events` names them, `core.wishes` checks them.
+details of the command; `core.commands` names them, `core.wishes` checks them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from core.commands import Command
 from core.errors import EngineUnreachable, UsageError
-from core.events import Acknowledged, Command
+from core.events import Acknowledged
 from core.history import Pending, Phase
 from core.locks import cache_folder, held
 
@@ -54,7 +55,7 @@ def send(run_folder: Path, command: str, timeout: float = 5.0, **details: object
 
     Raises EngineUnreachable where no engine answers within `timeout` seconds, UsageError where it refuses.
     """
-    gone = f"no engine answers for run {run_folder.name}; start it again with: autoresearch resume {run_folder.name}"
+    gone = f"no engine answers for run {run_folder.name}; start it again with: {command_for(run_folder, 'resume')}"
     line = json.dumps({**details, "command": command}, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
     if len(line) > LONGEST_COMMAND:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Every event of a run, in the order in which it can appear, and every command. Nothing else.
+"""Every event of a run, in the order in which it can appear. Nothing else.
 
 An event is a frozen dataclass; a journal line is `{"type": …, "time": …, **fields}`. `time` is Unix seconds.
 Readers skip types they do not know, so that an older cockpit can follow a newer engine.
@@ -6,11 +6,8 @@ Readers skip types they do not know, so that an older cockpit can follow a newer
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
 
 from core.experiment import Outcome
@@ -293,86 +290,8 @@ class AgainDone:
 
 
 Event = (
-    RunStarted
-    | EngineStarted
-    | RunPaused
-    | RunContinued
-    | Acknowledged
-    | Steered
-    | ApprovalTurned
-    | RunEnded
-    | Proposing
-    | ProposalRefused
-    | Proposed
-    | ApprovalAwaited
-    | Approved
-    | Rejected
-    | Committed
-    | TrialStarted
-    | TrialReady
-    | TrialHeld
-    | TrialContinued
-    | TrialDone
-    | TrialVoid
-    | Measured
-    | Crashed
-    | Judged
-    | BranchMoved
-    | ExperimentDone
-    | AgainAsked
-    | AgainStarted
-    | AgainDone
-)
-
-# --- commands --------------------------------------------------------------------------------------------------------
-
-Command = Literal[
-    "pause",
-    "pause-after",
-    "resume",
-    "skip",
-    "stop",
-    "stop-now",
-    "steer",  # text: str
-    "approval-on",
-    "approval-off",
-    "approve",  # number: int; edits: {path: text} or None; seen: the digest of the diff that was looked at, if any
-    "reject",  # number: int; reason: str; seen
-    "again",  # number: int
-]
-
-
-def digest(diff: str) -> str:
-    """By what an answer names the proposal it is meant for: numbers are used again after a rejection."""
-    return hashlib.sha256(diff.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-# --- to and from a journal line --------------------------------------------------------------------------------------
-
-TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}
-
-
-def to_record(event: Event, time: float) -> dict[str, Any]:
-    """The JSON object of one journal line."""
-    fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
-    return {"type": type(event).__name__, "time": time, **fields}
-
-
-def from_record(record: Mapping[str, Any]) -> Event | None:
-    """The event of a journal line; None for a type or a shape that this version does not know."""
-    kind: Any = TYPES.get(str(record.get("type")))
-    if kind is None:
-        return None
-    known = _fields(kind)
-    try:
-        event: Event = kind(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known}
-        )
-    except TypeError:
-        return None
-    return event
-
-
-@cache
-def _fields(kind: type[Event]) -> frozenset[str]:
-    return frozenset(f.name for f in dataclasses.fields(kind))
+    RunStarted | EngineStarted | RunPaused | RunContinued | Acknowledged | Steered | ApprovalTurned | RunEnded
+    | Proposing | ProposalRefused | Proposed | ApprovalAwaited | Approved | Rejected | Committed | TrialStarted
+    | TrialReady | TrialHeld | TrialContinued | TrialDone | TrialVoid | Measured | Crashed | Judged | BranchMoved
+    | ExperimentDone | AgainAsked | AgainStarted | AgainDone
+)  # fmt: skip

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.errors import RunFailed
-from core.events import Event, from_record, to_record
+from core.events import Event
 from core.experiment import Experiment
 from core.history import History
+from core.records import from_record, to_record
 
 TSV_COLUMNS = ("commit", "{metric}", "memory_gb", "status", "description")
 

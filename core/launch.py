@@ -156,14 +156,19 @@ def find_run(workspace: Path, tag: str | None) -> Path:
     raise UsageError(f"{tag}: no such run in {workspace}; there are: {known}")
 
 
+def command_for(run_folder: Path, words: str) -> str:
+    """A command about this run, as it works typed in the current folder: `autoresearch approve nov20 --workspace …`."""
+    root = run_folder.absolute().parent.parent
+    elsewhere = root.is_dir() and find_workspace(Path.cwd()) != root.resolve()
+    return f"autoresearch {words} {run_folder.name}" + (f" --workspace {shlex.quote(str(root))}" if elsewhere else "")
+
+
 def resume_command(run_folder: Path) -> str:
     """What makes this run go on, typed in the current folder; empty where its folder lies in no repository."""
     folder = run_folder.absolute()
-    root = folder.parent.parent
-    if folder.parent.name != RUNS or not (root / ".git").exists():
+    if folder.parent.name != RUNS or not (folder.parent.parent / ".git").exists():
         return ""
-    here = find_workspace(Path.cwd()) == root.resolve()
-    return f"autoresearch resume {folder.name}" + ("" if here else f" --workspace {shlex.quote(str(root))}")
+    return command_for(folder, "resume")
 
 
 def find_workspace(folder: Path) -> Path | None:

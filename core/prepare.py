@@ -21,6 +21,7 @@ from core.trial import tell
 BAD_INPUT = 2  # prepare's exit status for what the user has to mend
 
 # prepare alone may fetch things, so it alone is told of the user's hub, proxies and certificates.
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|metal|mps")
 _NETWORK = re.compile(
     r"HF_\w+|HUGGING_FACE_HUB_TOKEN|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.I
 )
@@ -34,6 +35,8 @@ def prepare(
     `fingerprint` is what a resumed run must find again. Raises UsageError with prepare's own last line.
     """
     if "prepare" not in task.commands:
+        if not _DEVICE.fullmatch(device):
+            raise UsageError(f"--device {device}: no such device; use auto, cpu, cuda, cuda:1, metal or mps")
         return {"device": "cpu" if device == "auto" else device, "settings": dict(task.settings), "fingerprint": ""}
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as scratch:
         answer = Path(scratch) / "prepared.json"

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core import agents
+from core.commands import Command, digest
 from core.errors import UsageError
-from core.events import AgainAsked, ApprovalTurned, Approved, Command, Proposed, Rejected, Steered, digest
+from core.events import AgainAsked, ApprovalTurned, Approved, Proposed, Rejected, Steered
 from core.experiment import Proposal
 from core.log import plain
 

@@ -13,8 +13,8 @@ from textual import work
 from textual.command import Provider
 from textual.screen import ModalScreen, Screen
 
-from core.events import Command
-from core.launch import resume_command
+from core.commands import Command
+from core.launch import command_for, resume_command
 from tui import asked, keys, text
 from tui.approval import Approval
 from tui.away import remember
@@ -47,7 +47,7 @@ def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False,
 
         feed = Replay(run_folder, replay)
         return _shown(Cockpit(run_folder, feed=feed, clock=feed.clock, read_only=True))
-    looks = Feed(run_folder, resume=resume_command(run_folder), recorded=True) if read_only else None
+    looks = Feed(run_folder, resume=resume_command(run_folder), recorded=True) if read_only else Feed(run_folder, resume=command_for(run_folder, "resume"))
     return _shown(Cockpit(run_folder, new=new, feed=looks, read_only=read_only))
 
 
@@ -165,6 +165,7 @@ class Cockpit(OutputWindow):
         """Pause, or go on; a replay is held here, whatever the run did."""
         if self.state.replay:
             self.feed.hold()
+            self._notice = None  # news of then
             self._wake.set()
             return
         self.command("resume" if self.is_on("pause", "resume", self.paused) else "pause")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from core.commands import digest
 from core.errors import UsageError
-from core.events import ApprovalAwaited, digest
+from core.events import ApprovalAwaited
 from tui import programs, text
 from tui.diffs import tally
 from tui.editing import Copies, Copy, first_change

@@ -148,9 +148,9 @@ def page(picked: Pick) -> str:
 
 def _commands(picked: Pick, number: str) -> list[tuple[str, str]]:
     """What can be done with it, and what that is for."""
-    best = f"autoresearch best {picked.folder.name}{number}"
+    best = f"{command_for(picked.folder, 'best')}{number}"
     if picked.run.imported_from:
-        return [(f"autoresearch diff {picked.experiment.number} {picked.folder.name}", "what was recorded of it")]
+        return [(command_for(picked.folder, f"diff {picked.experiment.number}"), "what was recorded of it")]
     commands = [(f"{best} --checkout DIR", "a workspace of its own that begins with it")]
     if picked.experiment.commit != picked.run.base:
         commands.insert(0, (f"{best} --patch | git apply", "its change; at the root of the workspace"))

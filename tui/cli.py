@@ -210,15 +210,19 @@ def results(tag: str | None, workspace: Path | None) -> int:
 
 
 @cli.command()
-@click.argument("number", type=int)
+@click.argument("number", required=False)
 @TAG
 @WORKSPACE
-def diff(number: int, tag: str | None, workspace: Path | None) -> int:
-    """What experiment NUMBER changed."""
+def diff(number: str | None, tag: str | None, workspace: Path | None) -> int:
+    """What experiment NUMBER changed; without it, the one that waits or is under way, else the newest."""
     from tui import report
 
+    if number is not None and tag is None and not number.isdecimal():
+        number, tag = None, number
+    if number is not None and not number.isdecimal():
+        raise UsageError(f"{number}: not the number of an experiment")
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    words = report.diff(find(workspace, tag), number)
+    words = report.diff(find(workspace, tag), None if number is None else int(number))
     for line in text.clean_lines(words) if sys.stdout.isatty() else words.splitlines():
         click.secho(line, fg=colours.get(line[:1]))
     return 0

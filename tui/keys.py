@@ -42,6 +42,7 @@ KEYS = (
     Key("kept-next", "right_square_bracket", "", "kept(1)", "the kept experiment after", "Experiments"),
     Key("search", "slash", "/", "search", "search words and diffs", "Experiments"),
     Key("filter", "f", "f", "filter", "all, the kept, the discarded, the crashed", "Experiments"),
+    Key("order", "O", "O", "order", "the best first; again: the newest first", "Experiments"),
     Key("best", "b", "b", "best", "select the best", "Experiments", "best", 4),
     Key(
         "quantity",

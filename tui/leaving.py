@@ -85,4 +85,4 @@ class Leaving:
             self._cockpit.exit(Left("over", "" if self._cockpit.read_only else self._detail))
 
     def _from_there(self, effect: str) -> str:
-        return f"the engine {effect}; `autoresearch resume {self._cockpit.state.tag}` goes on from there"
+        return f"the engine {effect}; `{command_for(self._cockpit.run_folder, 'resume')}` goes on from there"

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from core.experiment import Experiment
 from core.history import History, Pending
 
 Filter = Literal["", "kept", "discarded", "crashed"]
+Order = Literal["number", "score"]
 FILTERS: tuple[Filter, ...] = ("", "kept", "discarded", "crashed")
 _CHANGED = r"^[+-](?!(?:--|\+\+) (?:[ab]/|/dev/null)).*"  # a line that came or went; not one that names a file
 _OUTCOMES = {"kept": "keep", "discarded": "discard", "crashed": "crash"}
 
 
-class Listing:
-    """Rows from the newest down; the experiment in flight is the first, unless the list is narrowed."""
+def _merit(history: History) -> Callable[[Experiment], tuple[bool, float, int]]:
+    """What grows with how good an experiment was: what has no score is worst, of equals the later one is worse."""
+    metric = history.run.task.get("metric") if history.run else None
+    up = isinstance(metric, Mapping) and metric.get("direction") == "max"
 
-    def __init__(self, history: History, filter: Filter = "", search: str = "") -> None:
-        self.history, self.filter, self.search = history, filter, search
+    def merit(e: Experiment) -> tuple[bool, float, int]:
+        value = e.measurement.value if e.measurement and e.verdict.outcome != "crash" else math.nan
+        return (True, value if up else -value, -e.number) if math.isfinite(value) else (False, 0.0, -e.number)
+
+    return merit
+
+
+class Listing:
+    """Rows from the newest down, or by score from the best down; the experiment in flight is the first, unless the list
+    is narrowed or by score."""
+
+    def __init__(self, history: History, filter: Filter = "", search: str = "", order: Order = "number") -> None:
+        self.history, self.filter, self.search, self.order = history, filter, search, order
         self.narrowed = bool(filter or search)
         self._changed = re.compile(_CHANGED + re.escape(search), re.IGNORECASE | re.MULTILINE)
-        in_flight = None if history.ended or self.narrowed else history.pending
+        in_flight = None if history.ended or self.narrowed or order == "score" else history.pending
         self.pending: Pending | None = in_flight if in_flight and not in_flight.again else None  # else it has its row
         self.finished: Sequence[Experiment] = history.experiments
         if self.narrowed:
             self.finished = [e for e in history.experiments if self._wanted(e)]
+        if order == "score":
+            self.finished = sorted(self.finished, key=_merit(history))
 
     def _wanted(self, e: Experiment) -> bool:
         if self.filter and (e.verdict.outcome != _OUTCOMES[self.filter] or (self.filter == "kept" and not e.number)):
@@ -36,9 +53,9 @@ class Listing:
 
     def after(self, history: History) -> Listing:
         """The listing of a later history; finished experiments are not looked at again where none has come."""
-        if self.narrowed and history.experiments is self.history.experiments:
+        if (self.narrowed or self.order == "score") and history.experiments is self.history.experiments:
             return self
-        return Listing(history, self.filter, self.search)
+        return Listing(history, self.filter, self.search, self.order)
 
     def __len__(self) -> int:
         return len(self.finished) + (self.pending is not None)
@@ -68,6 +85,6 @@ class Listing:
     def kept(self, number: int | None, direction: int) -> int | None:
         """The kept experiment before (-1) or after (1) this one."""
         at = number if number is not None else -1
-        kept = [e.number for e in self.finished if e.verdict.outcome == "keep"]
+        kept = sorted(e.number for e in self.finished if e.verdict.outcome == "keep")
         found = [n for n in kept if (n > at if direction > 0 else n < at)]
         return (found[0] if direction > 0 else found[-1]) if found else None

@@ -185,10 +185,12 @@ def _tell_wish(event: ev.Event, state: State) -> list[str]:
 def awaited(event: ev.ApprovalAwaited, state: State) -> list[str]:
     """The proposal that waits: what it changes, and how to answer."""
     changes = [f"    {line.kind} {line.text}" for line in diff_lines(event.diff) if line.kind in ("+", "-")]
-    tag = text.one_line(state.tag)
+    run = state.history.run
+    folder = Path(run.workspace if run else ".") / RUNS / state.tag
+    yes, no, whole = (text.one_line(command_for(folder, words)) for words in ("approve", "reject", f"diff {event.number}"))
     if (more := len(changes) - CHANGES_TOLD) > 0:
-        changes[CHANGES_TOLD:] = [f"    … {more} more lines: autoresearch diff {event.number} {tag}"]
-    answers = f'autoresearch approve {tag}   or   autoresearch reject {tag} --reason "…"'
+        changes[CHANGES_TOLD:] = [f"    … {more} more lines: {whole}"]
+    answers = f'{yes}   or   {no} --reason "…"'
     return [f"{_label(event.number)} waits for your yes; it changes", *changes, f"answer with: {answers}"]
 
 

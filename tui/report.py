@@ -12,7 +12,7 @@ from core.errors import UsageError
 from core.events import Acknowledged
 from core.history import History, fold, reduce
 from core.journal import results_tsv
-from core.launch import resume_command
+from core.launch import command_for, resume_command
 from core.own_words import BY_HAND
 from tui import asked, text
 from tui.feed import State
@@ -136,7 +136,8 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
         + (s["mend"] or goes_on),
         "failed": s["ended"],
         "waiting": f"#{s['waiting']} waits for your yes: {s['waiting_description']}; "
-        f"autoresearch diff {s['waiting']} {s['tag']} shows it, autoresearch approve or reject {s['tag']} answers",
+        f"{command_for(run_folder, "diff " + str(s['waiting']))} shows it; {command_for(run_folder, 'approve')} "
+        "answers, or reject in its place",
     }
     lines += _wishes(s)
     lines += [mend[s["state"]]] if s["state"] in mend else []
@@ -170,16 +171,21 @@ def results(run_folder: Path) -> str:
     return results_tsv(history(run_folder))
 
 
-def diff(run_folder: Path, number: int) -> str:
-    """What an experiment changed, headed by what it was about and what became of it."""
+def diff(run_folder: Path, number: int | None) -> str:
+    """What an experiment changed, headed by what it was about and what became of it. None: the one that waits for the
+    user's yes or is under way, else the newest."""
     h = history(run_folder)
     pending = h.pending
+    if number is None:
+        begun = pending is not None and pending.proposed is not None
+        number = pending.number if pending and begun else len(h.experiments) - 1
     if pending and pending.number == number and pending.proposed and not pending.again:
         if pending.awaited:
             head = f"experiment {number}: {pending.proposed.description} (waits for your yes)"
             return f"{head}\n{pending.proposed.hypothesis}\n\n{pending.awaited.diff}"
-        if pending.committed:
-            return f"experiment {number}: {pending.proposed.description} (under way)\n\n{pending.committed.diff}"
+        if pending.committed or number:
+            changes = pending.committed.diff if pending.committed else "(not committed yet)"
+            return f"experiment {number}: {pending.proposed.description} (under way)\n\n{changes}"
     for e in h.experiments:
         if e.number == number:
             score = f"{text.exact(e.measurement.value)}, " if e.measurement else ""
@@ -191,8 +197,8 @@ def diff(run_folder: Path, number: int) -> str:
             head += f"once more: {', '.join(again)}\n" if again else ""
             head += f"{e.hypothesis}\n" if e.hypothesis else ""
             return f"{head}\n{e.diff or f'({no_diff(h.run, number)})'}"
-    last = h.experiments[-1].number if h.experiments else None
-    known = f"there are 0 to {last}" if last is not None else "none is finished yet"
+    last = pending.number if pending and pending.proposed else len(h.experiments) - 1
+    known = "none is there yet" if last < 0 else "there is 0" if last == 0 else f"there are 0 to {last}"
     raise UsageError(f"experiment {number}: not in run {run_folder.name}; {known}")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from core import control
+from core.commands import Command
 from core.errors import AutoresearchError, EngineUnreachable
-from core.events import Command
 from tui import text
 
 Outcome = Literal["pending", "done", "failed"]
@@ -88,5 +88,5 @@ class Sender:
             pid = "?"
         return (
             f"the engine (process {pid}) lives but does not answer; try again, or end it with: kill {pid}; then "
-            f"`autoresearch resume {self._folder.name}` goes on"
+            f"`{command_for(self._folder, 'resume')}` goes on"
         )

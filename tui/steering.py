@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from core import control
+from core.commands import Command
 from core.errors import EngineUnreachable, UsageError
-from core.events import Command
 from core.history import History
+from core.launch import command_for
 from tui import report, text
 from tui.options import TAG, WORKSPACE, find
 from tui.watch import say
@@ -85,7 +86,7 @@ def _need_engine(folder: Path) -> None:
     if control.alive(folder):
         return
     refuse_imported(folder)
-    mend = f"start it again with: autoresearch resume {folder.name}"
+    mend = f"start it again with: {command_for(folder, 'resume')}"
     raise EngineUnreachable(f"run {folder.name} is not going on; {mend}")
 
 
@@ -126,7 +127,7 @@ def _edit(folder: Path, history: History, number: int) -> int:
             _run_editor([str(copy.folder / path) for path in copy.paths])
             edits: Mapping[str, str] = copy.changed()
             if not edits:
-                mend = f"autoresearch approve {folder.name}"
+                mend = command_for(folder, "approve")
                 raise UsageError(f"#{number} still waits: nothing was changed; approve it as it is with: {mend}")
             try:
                 done = command(folder, "approve", number=number, edits=edits)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core import events as ev
+from core import records
 from tui import text
 
 LOG_BYTES = 64 * 1024  # of a log's end that viewers show
@@ -103,7 +104,7 @@ def to_event(record: dict[str, Any]) -> tuple[ev.Event, float] | None:
     at = as_float(record.get("time"))
     if record.get("type") in _EDITING and record.get("edits") is not None:
         record = {**record, "edits": {}}
-    event = ev.from_record(record)
+    event = records.from_record(record)
     if event is None or at is None or not math.isfinite(at):
         return None
     kind: type = type(event)

@@ -151,7 +151,9 @@ def _facts(run: RunStarted | None, entry: Experiment | Pending, width: int) -> l
     if m:
         took = f"trained {text.seconds(m.train_seconds)}, {text.seconds(m.total_seconds)} in all, "
         facts.append(f"{took if m.total_seconds else ''}peak {text.memory(m.peak_memory_mb)}")
-        facts += ["self-reported: the task has no evaluator"] * m.self_reported
+        imported = run is not None and run.imported_from
+        why = "as its table has it" if imported else "the task has no evaluator"
+        facts += [f"self-reported: {why}"] * m.self_reported
         facts += [f"{text.one_line(name)} {found}" for name, found in _findings(m)]
     lines = f"{entry.lines} lines" if entry.lines else ""
     facts += filter(None, [", ".join(filter(None, [_commit(entry, 10) and f"commit {_commit(entry, 10)}", lines]))])

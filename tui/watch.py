@@ -90,7 +90,7 @@ def _interrupt(folder: Path) -> int:
     limit = time.monotonic() + 30
     while control.alive(folder) and time.monotonic() < limit:
         time.sleep(0.05)
-    say(f"go on with: autoresearch resume {folder.name} --workspace {folder.parent.parent}")
+    say(f"go on with: {command_for(folder, 'resume')}")
     return INTERRUPTED
 
 

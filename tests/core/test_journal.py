@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import core.journal
 from core import events as ev
+from core import records
 from core.errors import RunFailed
 from core.history import History, fold, reduce
 from core.journal import Journal, read
@@ -42,13 +43,13 @@ def one_of(kind: type) -> st.SearchStrategy:
     return st.builds(kind, **{f.name: FIELDS[str(f.type).replace("'", '"')] for f in dataclasses.fields(kind)})
 
 
-EVENTS = st.one_of([one_of(kind) for kind in ev.TYPES.values()])
+EVENTS = st.one_of([one_of(kind) for kind in records.TYPES.values()])
 
 
 @given(EVENTS)
 def test_every_event_survives_the_journal_line(event):
-    line = json.dumps(ev.to_record(event, 1.5), ensure_ascii=True)
-    assert ev.from_record(json.loads(line)) == event
+    line = json.dumps(records.to_record(event, 1.5), ensure_ascii=True)
+    assert records.from_record(json.loads(line)) == event
 
 
 @given(st.lists(EVENTS, max_size=25))
@@ -59,8 +60,8 @@ def test_the_fold_takes_any_order_of_events(stream):
 
 
 def test_every_event_type_is_listed():
-    assert set(ev.TYPES.values()) == set(typing.get_args(ev.Event))
-    assert len(ev.TYPES) == 29
+    assert set(records.TYPES.values()) == set(typing.get_args(ev.Event))
+    assert len(records.TYPES) == 29
 
 
 @pytest.mark.parametrize("torn", [b"", b"{", b'{"type":"ExperimentDone","time":1.0,"number":2}', b"\xff\xfe\x00"])

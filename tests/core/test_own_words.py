@@ -28,4 +28,7 @@ def test_a_version_is_called_after_its_settings(change: list[tuple[str, str]], c
     for old, new in change:
         assert old in after
         after = after.replace(old, new)
-    assert described({"train.py": BEFORE, "other.py": "A = 1"}, {"train.py": after, "other.py": "A = 1"}, "wider") == called
+    assert (
+        described({"train.py": BEFORE, "other.py": "A = 1"}, {"train.py": after, "other.py": "A = 1"}, "wider")
+        == called
+    )

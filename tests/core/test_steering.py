@@ -11,7 +11,7 @@ import pytest
 from conftest import commit_all, history, rates_agent, until, waits
 from test_approval import events
 
-from core import agents, control, opening
+from core import agents, control, opening, records
 from core import events as ev
 from core.errors import UsageError
 from core.experiment import Proposal
@@ -120,7 +120,10 @@ def test_what_was_rejected_is_new_to_nobody_but_the_user(run):
         run.proposals.checked(Proposal(rejected, "once more", ""))
     record(run, propose)
     run.record(ev.ApprovalAwaited(1, ""))
-    assert control.send(run.folder, "approve", number=1, edits=rejected) == "#1 begins now, as you edited it"
+    assert (
+        control.send(run.folder, "approve", number=1, edits=rejected)
+        == "#1 begins now, as you edited it: RATE 0.5 → 0.1 (edited by hand)"
+    )
 
 
 def test_turned_off_just_before_it_would_wait_a_proposal_does_not_wait(run, monkeypatch):
@@ -190,7 +193,7 @@ def test_a_full_disk_is_said_and_nothing_counts(run, monkeypatch):
 
 def any_event(draw: random.Random) -> ev.Event:
     """An event of any kind with any fields: small numbers, so that they meet."""
-    kind = draw.choice(list(ev.TYPES.values()))
+    kind = draw.choice(list(records.TYPES.values()))
     return kind(**{f.name: any_value(draw, str(f.type)) for f in dataclasses.fields(kind)})
 
 
@@ -226,5 +229,5 @@ def test_the_words_of_the_user_survive_the_journal(tmp_path):
     said = [ev.Steered("a\nb"), ev.Approved(1, {"train.py": "x"}), ev.Approved(1), ev.Rejected(1, "é"),
             ev.ApprovalTurned(True), ev.ApprovalAwaited(1, "--- a\n"), ev.AgainAsked(0), ev.AgainStarted(0),
             ev.AgainDone(0)]  # fmt: skip
-    assert [ev.from_record(ev.to_record(event, 1.0)) for event in said] == said
+    assert [records.from_record(records.to_record(event, 1.0)) for event in said] == said
     assert fold((event, 1.0) for event in said).approval

@@ -12,7 +12,7 @@ from recorded_run import STARTED_AT
 from textual.app import App
 from textual.pilot import Pilot
 
-from core import control, locks
+from core import control, locks, records
 from core import events as ev
 from core.errors import UsageError
 from tui.app import Cockpit, Left
@@ -33,7 +33,7 @@ class Engine:
         )
         self.now = STARTED_AT + 10_000
 
-    def _grant(self, command: ev.Command, details: Mapping[str, Any]) -> str | None:
+    def _grant(self, command: Command, details: Mapping[str, Any]) -> str | None:
         """The engine's answer to a command with details; what it would record is for the test to write."""
         if command not in ("steer", "approval-on", "approval-off", "approve", "reject", "again"):
             return None
@@ -46,7 +46,7 @@ class Engine:
         with (self.folder / "journal.jsonl").open("a") as journal:
             for event in events:
                 self.now += 1
-                journal.write(json.dumps(ev.to_record(event, self.now)) + "\n")
+                journal.write(json.dumps(records.to_record(event, self.now)) + "\n")
 
 
 @contextmanager

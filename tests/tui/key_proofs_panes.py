@@ -133,7 +133,7 @@ async def _(at: At) -> None:
 @proves("whole")
 async def _(at: At) -> None:
     await at.press("D")
-    await at.sees("whole run, 18 experiments")
+    await at.sees("whole run, #17 to #0 · D: one alone")
 
 
 @proves("zoom", "back")

@@ -13,7 +13,7 @@ from typing import Any
 
 from recorded_run import STARTED_AT
 
-from core import control, locks
+from core import control, locks, records
 from core import events as ev
 
 
@@ -46,7 +46,7 @@ class Listener:
         with (self.folder / "journal.jsonl").open("a") as journal:
             for event in events:
                 self.now += 1
-                journal.write(json.dumps(ev.to_record(event, self.now)) + "\n")
+                journal.write(json.dumps(records.to_record(event, self.now)) + "\n")
 
     def die(self) -> None:
         """As a process does at kill -9: connections and locks are gone, files stay."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import events as ev
+from core import records
 
 STARTED_AT = 1_763_671_200.0
 SECONDS = 15.0
@@ -119,7 +120,7 @@ class Recorder:
 
     def put(self, event: ev.Event, after_seconds: float = 0.0) -> None:
         self.now += after_seconds
-        self.journal.write(json.dumps(ev.to_record(event, self.now), ensure_ascii=False) + "\n")
+        self.journal.write(json.dumps(records.to_record(event, self.now), ensure_ascii=False) + "\n")
         self.journal.flush()
 
     def telemetry(self, number: int, start: float, end: float, until: float = 1.0) -> None:
@@ -235,7 +236,7 @@ def append(folder: Path, *events: ev.Event, at: float) -> None:
     """Write more events behind those of a run, all of them at that time."""
     with (folder / "journal.jsonl").open("a") as journal:
         for event in events:
-            journal.write(json.dumps(ev.to_record(event, at), ensure_ascii=False) + "\n")
+            journal.write(json.dumps(records.to_record(event, at), ensure_ascii=False) + "\n")
 
 
 def main() -> None:

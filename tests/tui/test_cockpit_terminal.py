@@ -45,6 +45,14 @@ def test_it_paints_obeys_and_leaves_the_terminal_clean(recorded: Path) -> None:
         assert t.left_clean
 
 
+def test_the_plot_is_drawn_for_its_place_at_once(recorded: Path) -> None:
+    with cockpit(recorded) as t:
+        t.until(lambda: "best 2.2993 (#13)" in t.shown and "q leave" in t.shown)
+        for pressed, rows in (("5", 17), ("\x1b", 4), ("5", 17), ("0", 4)):
+            t.press(pressed)
+            t.until(lambda rows=rows: t.shown.count("┤") == rows)
+
+
 def test_a_terminated_cockpit_leaves_the_terminal_clean(recorded: Path) -> None:
     with cockpit(recorded) as t:
         t.until(lambda: "best 2.2993 (#13)" in t.shown)

@@ -11,7 +11,7 @@ import pytest
 from recorded_run import write_run
 from rich.cells import cell_len
 from textual.app import ComposeResult
-from textual.geometry import Region
+from textual.geometry import Region, Size
 
 from core import events as ev
 from core.experiment import Experiment, Measurement, Repeat, Verdict
@@ -221,6 +221,17 @@ async def test_a_report_of_the_trial_paints_neither_the_list_nor_the_plot(
         assert painted == []
         app.show(replace(state, history=replace(state.history, phase="evaluating")))
         assert set(painted) == {"experiments"}
+
+
+async def test_the_first_painting_in_another_size_is_already_of_that_size(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shelf(state, (80, 24)) as app:
+        assert sum("┤" in app.plot.render_line(y).text for y in range(12)) == 9
+        monkeypatch.setattr(MetricPlot, "size", Size(60, 18))  # Textual paints first, then it tells of the resize
+        drawn = [app.plot.render_line(y).text for y in range(18)]
+        assert sum("┤" in row for row in drawn) == 15
+        assert {cell_len(row) for row in drawn} == {60}
 
 
 async def test_a_sentence_that_needs_more_rows_gets_them_and_gives_them_back(state: State) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from recorded_run import write_run
 
 from core import events as ev
+from core import records
 from tui.chart import LABEL_CELLS, QUANTITIES, View, draw, index_of, points, rail
 from tui.feed import Feed, State, find, reduce
 from tui.listing import Listing
@@ -120,7 +121,7 @@ def test_a_run_folder_may_vanish_or_never_have_been(recorded: Path, tmp_path: Pa
 def test_the_wanted_log_is_the_last_trials(recorded: Path) -> None:
     journal = (recorded / "journal.jsonl").read_text().splitlines(keepends=True)
     cut = next(i for i, line in enumerate(journal) if '"TrialReady"' in line and '"number": 4' in line)
-    again = ev.to_record(ev.TrialVoid(4, 1, "power"), 1.0), ev.to_record(ev.TrialStarted(4, 2, 42, 1), 1.0)
+    again = records.to_record(ev.TrialVoid(4, 1, "power"), 1.0), records.to_record(ev.TrialStarted(4, 2, 42, 1), 1.0)
     journal[cut:cut] = [json.dumps(record) + "\n" for record in again]
     (recorded / "journal.jsonl").write_text("".join(journal))
     (recorded / "trials" / "4-2").mkdir()
@@ -203,7 +204,7 @@ def value_of(field: dataclasses.Field[object]) -> st.SearchStrategy[object]:
 
 
 EVENTS = st.one_of(
-    *(st.builds(kind, **{f.name: value_of(f) for f in dataclasses.fields(kind)}) for kind in ev.TYPES.values())
+    *(st.builds(kind, **{f.name: value_of(f) for f in dataclasses.fields(kind)}) for kind in records.TYPES.values())
 )
 
 

@@ -23,7 +23,7 @@ from listening import listener
 from recorded_run import STARTED_AT, append, write_run
 from textual.pilot import Pilot
 
-from core import control
+from core import control, records
 from core import events as ev
 from tui import arrangement, away, sending
 from tui.app import Cockpit, Left
@@ -99,7 +99,7 @@ async def test_ten_thousand_experiments_and_a_diff_of_fifty_thousand_lines(tmp_p
                 ev.Measured(number, 1, 3.0, 15.0, 20.0, 512.0), ev.Judged(number, "discard", "worse", 0, 0.5),
                 ev.ExperimentDone(number),
             ):  # fmt: skip
-                journal.write(json.dumps(ev.to_record(event, STARTED_AT + number)) + "\n")
+                journal.write(json.dumps(records.to_record(event, STARTED_AT + number)) + "\n")
     async with cockpit(folder) as (app, pilot):
         await until(pilot, lambda: len(app.state.history.experiments) == 10_001)
         await pilot.press("j")

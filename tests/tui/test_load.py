@@ -14,6 +14,7 @@ from driving import cockpit, screen, until
 from recorded_run import write_run
 
 from core import events as ev
+from core import records
 from tui.feed import Feed
 from tui.load import EVERY_SECONDS, Gauge, Load, Tree, card_of, cards
 from tui.replay import Replay
@@ -195,7 +196,7 @@ def test_it_is_looked_at_only_while_a_trial_runs_and_somebody_sees_it(tmp_path: 
     assert feed.state is state, "the same load is nothing new to paint"
     recorded = (folder / "journal.jsonl").read_text()
     for event in (ev.TrialHeld(3, 1, 70), ev.Crashed(3, 1, "oom", "", 1.0), ev.RunEnded("stopped", "")):
-        (folder / "journal.jsonl").write_text(recorded + json.dumps(ev.to_record(event, 2e9)) + "\n")
+        (folder / "journal.jsonl").write_text(recorded + json.dumps(records.to_record(event, 2e9)) + "\n")
         feed = Feed(folder, alive=lambda _: True)
         feed._gauge, feed.weighs, gauge.asked = gauge, True, []
         feed.read()

@@ -13,7 +13,7 @@ import pytest
 from recorded_run import write_run
 
 from core import events as ev
-from core import locks
+from core import locks, records
 from tui.plain import follow
 
 
@@ -147,4 +147,4 @@ def test_a_reader_that_closes_the_pipe_ends_it_quietly(done: Path) -> None:
 def line_of(event: ev.Event, at: float) -> str:
     import json
 
-    return json.dumps(ev.to_record(event, at)) + "\n"
+    return json.dumps(records.to_record(event, at)) + "\n"

@@ -20,6 +20,7 @@ from textual.strip import Strip
 
 from core import events as ev
 from core import history as past
+from core import records
 from core.history import History
 from tui import feed, plain, told
 from tui.asked import words as asked_words
@@ -103,7 +104,7 @@ def _any(kind: type[ev.Event], **known: object) -> st.SearchStrategy[ev.Event]:
     return st.builds(kind, **{f.name: fixed.get(f.name, _value_of(f)) for f in fields})
 
 
-ANY_EVENT = st.one_of(*(_any(kind) for kind in ev.TYPES.values()))
+ANY_EVENT = st.one_of(*(_any(kind) for kind in records.TYPES.values()))
 
 
 def _in_order(number: int, *kinds: type[ev.Event]) -> st.SearchStrategy[tuple[ev.Event, ...]]:
@@ -159,7 +160,7 @@ REPORTS = st.lists(
 def as_read(stream: Iterable[tuple[ev.Event, float]]) -> Iterator[tuple[ev.Event, float]]:
     """The events as a viewer reads them: written by the engine, read from the file."""
     for event, at in stream:
-        record = parse(json.dumps(ev.to_record(event, at), default=str))
+        record = parse(json.dumps(records.to_record(event, at), default=str))
         assert record is not None
         found = to_event(record)
         if found is not None:

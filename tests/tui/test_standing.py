@@ -13,6 +13,7 @@ from driving import cockpit, screen, until
 from recorded_run import TRACEBACK, write_run
 
 from core import events as ev
+from core import records
 from tui.feed import Feed, State, reduce
 from tui.live import Live, report
 from tui.load import Load
@@ -366,14 +367,14 @@ def test_a_replay_does_not_take_the_end_of_a_trial_for_its_last_report(tmp_path:
     clock = [0.0]
     folder = write_run(tmp_path / "run", 3)
     with (folder / "journal.jsonl").open("a") as journal:
-        journal.write(json.dumps(ev.to_record(ev.RunEnded("stopped", ""), 1_763_671_200.0 + 500)) + "\n")
+        journal.write(json.dumps(records.to_record(ev.RunEnded("stopped", ""), 1_763_671_200.0 + 500)) + "\n")
     replay = Replay(folder, 1.0, now=lambda: clock[0])
     seen = set()
     for second in range(0, 140, 2):
         clock[0] = float(second)
         replay.read()
         seen.add(standing(replay.state, replay.clock()).word)
-    assert "RUN" in seen
+    assert seen == {"REPLAY 1x"}
     assert replay.state.live is None or replay.state.live.at is None
 
 

@@ -121,7 +121,7 @@ class ResearchScreen(ArrangedScreen):
             return tuple(text.clean_lines(entry.log_tail)), f"#{number} (what is left of it)"
         if state.engine_log and (number is None or state.alive is False):
             return state.engine_log, "engine.log"
-        return (), f"#{number} no log yet" if number is not None else ""
+        return (), f"#{number} no log{'' if self._over else ' yet'}" if number is not None else ""
 
     # --- keys
 
@@ -153,6 +153,9 @@ class ResearchScreen(ArrangedScreen):
     def action_filter(self) -> None:
         listing = self.experiments.listing
         self.experiments.narrow(FILTERS[(FILTERS.index(listing.filter) + 1) % len(FILTERS)], listing.search)
+
+    def action_order(self) -> None:
+        self.experiments.turn_order()
 
     def action_search(self) -> None:
         self.search_bar.open()

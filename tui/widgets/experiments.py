@@ -18,7 +18,7 @@ from core.history import History, Pending
 from core.own_words import BY_HAND
 from tui import text
 from tui.feed import State
-from tui.listing import Filter, Listing
+from tui.listing import Filter, Listing, Order
 from tui.standing import activity
 from tui.verdicts import short_reason
 from tui.widgets.paint import OUTCOMES, Piece, cell, shorten, strip
@@ -67,7 +67,17 @@ class ExperimentList(ScrollView, can_focus=False):
 
     def narrow(self, filter: Filter, search: str) -> None:
         """List only experiments with this outcome whose words or changed lines hold these; "" and "" list all."""
-        self.listing = Listing(self._state.history, filter, search)
+        self._list(Listing(self._state.history, filter, search, self.listing.order))
+
+    def turn_order(self) -> None:
+        """List by score, the best first, or by number again. By score nothing is followed."""
+        listing = self.listing
+        order: Order = "number" if listing.order == "score" else "score"
+        self._list(Listing(self._state.history, listing.filter, listing.search, order))
+
+    def _list(self, listing: Listing) -> None:
+        """Show this listing; what was selected stays so where it is listed."""
+        self.listing = listing
         self.virtual_size = Size(self.size.width, len(self.listing) + 1)
         if self.selected is None or self.listing.row_of(self.selected) is None:
             self.select(self.listing.number(0))
@@ -100,6 +110,8 @@ class ExperimentList(ScrollView, can_focus=False):
             self.select(self.listing.number(row), follow=row == 0 and self.listing.pending is not None)
 
     def newest(self) -> None:
+        if self.listing.order == "score":
+            self.turn_order()
         self.select(self.listing.number(0), follow=True)
 
     def oldest(self) -> None:
@@ -170,7 +182,8 @@ class ExperimentList(ScrollView, can_focus=False):
         heading = f"{'#':>5}  {cell(self._state.metric, 8, 'right')} {'Δ':>8}  {verdict}{cost}"
         new = len(self._state.history.experiments) - self._seen
         listing = self.listing
-        narrowed = " ".join(filter(None, (listing.filter, f"“{listing.search}”" if listing.search else "")))
+        sought, by = f"“{listing.search}”" if listing.search else "", "by score" if listing.order == "score" else ""
+        narrowed = " ".join(filter(None, (listing.filter, sought, by)))
         mark = f"{len(listing)} {narrowed} " if narrowed else ""
         mark += "" if self.following else f"▲ {new} new . live " if new > 0 else "▲ . live "
         room = width - cell_len(mark)

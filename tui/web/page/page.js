@@ -69,6 +69,15 @@ window.WebSocket = class extends WebSocket {
     this.addEventListener("close", closed);
     this.addEventListener("message", painted);
   }
+
+  // textual.js sends what is typed, and where the focus is, before the connection is there.
+  send(data) {
+    if (this.readyState === WebSocket.CONNECTING) {
+      this.addEventListener("open", () => super.send(data), { once: true });
+    } else {
+      super.send(data);
+    }
+  }
 };
 
 // Of what goes wrong later the terminal itself may still be whole.
