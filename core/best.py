@@ -18,6 +18,7 @@ from core.events import RunStarted
 from core.experiment import Experiment
 from core.history import History, fold
 from core.journal import read
+from core.launch import command_for
 from core.task import Task, parse
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from core.commands import Command
 from core.errors import EngineUnreachable, UsageError
 from core.events import Acknowledged
 from core.history import Pending, Phase
+from core.launch import command_for
 from core.locks import cache_folder, held
 
 _LONGEST_SOCKET_PATH = 100  # bytes; the kernels' limits are 107 (Linux) and 103 (macOS)

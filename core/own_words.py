@@ -16,7 +16,7 @@ Change = tuple[str, str, str]  # a setting, its value before and after
 
 
 def described(before: Mapping[str, str], after: Mapping[str, str], proposed: str) -> str:
-    """`WEIGHT_DECAY 0.2 → 0.1 (edited by hand)`; where no setting changed, the words of the proposal, marked as such."""
+    """`WEIGHT_DECAY 0.2 → 0.1 (edited by hand)`; where no setting changed, the words of the proposal, marked so."""
     changes: list[Change] = []
     others = False
     for name in sorted(after):

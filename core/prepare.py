@@ -18,10 +18,10 @@ from core.log import plain
 from core.task import Task
 from core.trial import tell
 
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|metal|mps")
 BAD_INPUT = 2  # prepare's exit status for what the user has to mend
 
 # prepare alone may fetch things, so it alone is told of the user's hub, proxies and certificates.
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|metal|mps")
 _NETWORK = re.compile(
     r"HF_\w+|HUGGING_FACE_HUB_TOKEN|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.I
 )

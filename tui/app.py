@@ -47,7 +47,8 @@ def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False,
 
         feed = Replay(run_folder, replay)
         return _shown(Cockpit(run_folder, feed=feed, clock=feed.clock, read_only=True))
-    looks = Feed(run_folder, resume=resume_command(run_folder), recorded=True) if read_only else Feed(run_folder, resume=command_for(run_folder, "resume"))
+    resume = resume_command(run_folder) if read_only else command_for(run_folder, "resume")
+    looks = Feed(run_folder, resume=resume, recorded=read_only)
     return _shown(Cockpit(run_folder, new=new, feed=looks, read_only=read_only))
 
 

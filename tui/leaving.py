@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal
 
+from core.launch import command_for
 from tui.standing import standing
 from tui.window import Left
 

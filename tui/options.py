@@ -36,7 +36,9 @@ KEEP_CHECKPOINTS = click.option(
     "--keep-checkpoints", is_flag=True, help="Keep every checkpoint, not only those of kept and of recent experiments."
 )
 APPROVE = click.option("--approve", is_flag=True, help="Let every proposal wait for your yes.")
-WORKSPACE = click.option("--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is.  [default: here]")
+WORKSPACE = click.option(
+    "--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is.  [default: here]"
+)
 
 
 def _tags(context: click.Context, parameter: click.Parameter, beginning: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from core import events as ev
 from core.experiment import Experiment
+from core.launch import RUNS, command_for
 from tui import text
 from tui.diffs import diff_lines
 from tui.feed import Feed, State, find
@@ -30,7 +31,7 @@ def follow(run_folder: Path, *, out: TextIO, as_json: bool, from_start: bool) ->
     if hasattr(out, "reconfigure"):
         out.reconfigure(errors="replace")
     try:
-        return _Follower(Feed(run_folder), out, as_json).follow(from_start)
+        return _Follower(Feed(run_folder, resume=command_for(run_folder, "resume")), out, as_json).follow(from_start)
     except BrokenPipeError:
         with contextlib.suppress(OSError, ValueError):  # or Python complains when it flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
@@ -187,7 +188,9 @@ def awaited(event: ev.ApprovalAwaited, state: State) -> list[str]:
     changes = [f"    {line.kind} {line.text}" for line in diff_lines(event.diff) if line.kind in ("+", "-")]
     run = state.history.run
     folder = Path(run.workspace if run else ".") / RUNS / state.tag
-    yes, no, whole = (text.one_line(command_for(folder, words)) for words in ("approve", "reject", f"diff {event.number}"))
+    yes, no, whole = (
+        text.one_line(command_for(folder, words)) for words in ("approve", "reject", f"diff {event.number}")
+    )
     if (more := len(changes) - CHANGES_TOLD) > 0:
         changes[CHANGES_TOLD:] = [f"    … {more} more lines: {whole}"]
     answers = f'{yes}   or   {no} --reason "…"'
@@ -268,7 +271,7 @@ def summary(state: State, run_folder: Path) -> list[str]:
     if run and best:
         branch = f"autoresearch/{text.one_line(run.tag)}"
         lines.append(f"the branch {branch} in {text.one_line(run.workspace)} holds what was kept; see it with:")
-        lines.append(f"  autoresearch results   or   git log {branch}")
+        lines.append(f"  {command_for(run_folder, 'results')}   or   git log {branch}")
     elif not run:
         lines.append(f"its log: {run_folder / 'engine.log'}")
     return lines

@@ -20,6 +20,7 @@ from tui.tail import events
 from tui.told import no_diff, ruled
 
 LEAST_FREE_BYTES = 2**20
+_NOTES = 3  # that are told
 
 
 def history(run_folder: Path) -> History:
@@ -127,16 +128,15 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     if s["checkpoints"]:
         stored = f"checkpoint{'s' if s['checkpoints'] > 1 else ''}"
         lines.append(f"{s['checkpoints']} {stored}, {s['checkpoint_bytes'] / 1e6:,.1f} MB")
-    command = resume_command(run_folder)
+    command, shows = resume_command(run_folder), command_for(run_folder, f"diff {s['waiting']}")
     goes_on = f"go on with: {command}" if command else "its folder lies in no repository, so it can only be looked at"
     mend = {
         "gone": f"its engine is gone{_why_gone(run_folder)}; {goes_on}",
         "stopped": goes_on,
-        "paused": f"since {_clock(s['paused_since'])}: {s['paused'] or 'by the user'}; "
-        + (s["mend"] or goes_on),
+        "paused": f"since {_clock(s['paused_since'])}: {s['paused'] or 'by the user'}; " + (s["mend"] or goes_on),
         "failed": s["ended"],
         "waiting": f"#{s['waiting']} waits for your yes: {s['waiting_description']}; "
-        f"{command_for(run_folder, "diff " + str(s['waiting']))} shows it; {command_for(run_folder, 'approve')} "
+        f"{shows} shows it; {command_for(run_folder, 'approve')} "
         "answers, or reject in its place",
     }
     lines += _wishes(s)
@@ -153,10 +153,12 @@ def _wishes(s: dict[str, Any]) -> list[str]:
         then = "after this one, " if s["repeating"] is not None else ""
         lines.append(f"asked for: {then}another trial of {', '.join(f'#{number}' for number in s['again'])}")
     lines += s["coming"] if s["state"] in ("running", "waiting", "paused") else []
-    said = [n for n in s["notes"] if not n["rejected"]]
-    if said:
-        several = f"{len(said)} notes to the agent, the last one" if len(said) > 1 else "your note to the agent"
-        lines.append(f"{several}: {said[-1]['text']}")
+    said = [n["text"] for n in s["notes"] if not n["rejected"]]
+    if len(said) == 1:
+        lines.append(f"your note to the agent: {said[0]}")
+    elif said:
+        lines.append(f"{len(said)} notes to the agent, the last first:")
+        lines += [f"- {note}" for note in reversed(said[-_NOTES:])]
     return lines
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from core import control
 from core.commands import Command
 from core.errors import AutoresearchError, EngineUnreachable
+from core.launch import command_for
 from tui import text
 
 Outcome = Literal["pending", "done", "failed"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from rich.cells import cell_len
 
-from tui.diffs import FILE, DiffLine, Pair, side_by_side, summarise, wrapped
+from tui.diffs import CONTEXT, FILE, DiffLine, Pair, side_by_side, summarise, wrapped
 
 AT_ONCE = 600  # lines that are laid out before anything else is painted; the rest follows from a thread
 _LOOK_UP_EVERY = 2048  # lines after which somebody may have asked to stop
@@ -28,7 +28,7 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """`whole`: whether these are all lines; `longest`: the widest text in cells; `gutter`: digits of a line number;
-    `hunks`: the rows where one begins, or a file; `places`: of the experiments that are named in it, their rows."""
+    `hunks`: the rows where one begins, or a file, or a change further down in one; `places`: of the experiments that are named in it, their rows."""
 
     lines: list[DiffLine]
     whole: bool
@@ -83,7 +83,28 @@ def lay_out(lines: list[DiffLine], way: Way, whole: bool = True) -> Sheet:
         rows,
         max((len(line.text) if line.text.isascii() else cell_len(line.text) for line in shown), default=0),
         digits(lines),
-        [i for i, _ in heads],
+        _hunks(rows),
         summarise(lines) if whole else "",
         {row.number: i for i, row in heads if row.number is not None},
     )
+
+
+def _hunks(rows: Sequence[DiffLine | Pair]) -> list[int]:
+    """Where `n` goes: every head, and every change that does not follow one at once, with what stands just above it."""
+    found: list[int] = []
+    last = -1  # the last row that was a head or changed
+    for i, row in enumerate(rows):
+        head = isinstance(row, DiffLine) and row.kind == "@"
+        if head:
+            found.append(i)
+        elif not _changes(row):
+            continue
+        elif i != last + 1 and not (found and found[-1] == last and i - last <= CONTEXT + 1):
+            found.append(max(last + 1, i - CONTEXT))
+        last = i
+    return found
+
+
+def _changes(row: DiffLine | Pair) -> bool:
+    sides = (row,) if isinstance(row, DiffLine) else (row.left, row.right)
+    return any(side is not None and side.kind in ("+", "-") for side in sides)

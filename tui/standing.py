@@ -66,7 +66,7 @@ def _standing(state: State, now: float) -> Standing:
         return Standing(text.PAUSED, "PAUSED", f"{_since(h.pending.held_since, now)}: {step}; {how}")
     if h.pending and h.pending.awaited:
         how = "A answers; or `autoresearch approve`"
-        return Standing(text.WAITING, "WAITS", f"#{h.pending.number} waits for your yes: {how}")
+        return Standing(text.WAITING, "WAITS", f"#{h.pending.number} waits for your yes{another(state)}: {how}")
     silent = pace.silent_seconds(h, state.live, state.pace, now)
     if silent is not None:
         return Standing(text.STALLED, "STALLED", _stalled(state, silent, now), trouble=True)
@@ -107,6 +107,8 @@ def activity(state: State) -> str:
     phase = state.history.phase
     if state.alive is False or phase == "ended":
         return ""
+    if phase == "approving":
+        return "waiting for your yes"
     return "running" if phase == "startup" and not pace.has_start_up(state.history) else phase
 
 
@@ -116,6 +118,13 @@ def label(state: State) -> str:
     if h.paused and p is None and h.repeats is not None:
         return f"#{h.repeats} once more"
     return f"#{p.number} once more (trial {max(2, p.trial)})" if p and p.again else f"#{h.next_number}"
+
+
+def another(state: State) -> str:
+    """Of a proposal that waits, how many were rejected in its place: ` (another, 1 rejected)`."""
+    p = state.history.pending
+    rejected = sum(was.number == p.number for was in state.history.rejected) if p and not p.again else 0
+    return f" (another, {rejected} rejected)" if rejected else ""
 
 
 def counts(state: State) -> str:

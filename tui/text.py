@@ -53,8 +53,8 @@ def one_line(text: str) -> str:
 
 
 def score(value: float | None) -> str:
-    """A value of the metric in eight cells: `0.969686`, `12.34567`, `123456`, `1.56e-06`; zeros after the fourth decimal
-    are left out: `0.9697`."""
+    """A value of the metric in eight cells: `0.969686`, `12.34567`, `123456`, `1.56e-06`; zeros after the fourth
+    decimal are left out: `0.9697`."""
     return _trimmed(column(value))
 
 

@@ -14,6 +14,8 @@ from core.experiment import Experiment, Measurement
 from core.history import History, Pending
 from core.notes import Note
 from tui import text
+from tui.feed import State
+from tui.repeats import doubt
 from tui.tail import as_float
 
 Words = tuple[str, str]  # a row, and its style in app.tcss
@@ -106,7 +108,7 @@ def notes(history: History, entry: Experiment | Pending | None, width: int) -> l
         ]
         rows += _hypothesis(entry, width)
         rows += _run(history.run, width) if entry.number == 0 else []
-        rows += _facts(history.run, entry, width)
+        rows += _facts(history, entry, width)
         rows += _repeats(history, entry, width)
         rows += _crash(entry, width)
         rows += _told(history, entry.number, width)
@@ -140,7 +142,7 @@ def _commit(entry: Experiment, digits: int) -> str:
     return entry.commit[:digits] if _HEX.fullmatch(entry.commit) else ""
 
 
-def _facts(run: RunStarted | None, entry: Experiment | Pending, width: int) -> list[Words]:
+def _facts(history: History, entry: Experiment | Pending, width: int) -> list[Words]:
     if not isinstance(entry, Experiment):
         return []
     facts: list[str] = []
@@ -148,17 +150,27 @@ def _facts(run: RunStarted | None, entry: Experiment | Pending, width: int) -> l
     if m and entry.incumbent is not None:
         was = "" if entry.delta is None else f" ({text.exact(m.value - entry.delta)})"
         facts.append(f"judged by #{entry.incumbent}{was}")
+        facts += _other_steps(history, entry, m)
     if m:
         took = f"trained {text.seconds(m.train_seconds)}, {text.seconds(m.total_seconds)} in all, "
         facts.append(f"{took if m.total_seconds else ''}peak {text.memory(m.peak_memory_mb)}")
-        imported = run is not None and run.imported_from
+        imported = history.run is not None and history.run.imported_from
         why = "as its table has it" if imported else "the task has no evaluator"
         facts += [f"self-reported: {why}"] * m.self_reported
         facts += [f"{text.one_line(name)} {found}" for name, found in _findings(m)]
     lines = f"{entry.lines} lines" if entry.lines else ""
     facts += filter(None, [", ".join(filter(None, [_commit(entry, 10) and f"commit {_commit(entry, 10)}", lines]))])
-    facts += [text.one_line(no_diff(run, entry.number))] if entry.number and not entry.diff else []
+    facts += [text.one_line(no_diff(history.run, entry.number))] if entry.number and not entry.diff else []
     return _section("measured", [(row, "dim") for fact in facts for row in folded(fact, width)])
+
+
+def _other_steps(history: History, entry: Experiment, m: Measurement) -> list[str]:
+    """Scores after another number of steps compare another thing than they seem to: where a fifth more or less."""
+    judge = next((e.measurement for e in history.experiments if e.number == entry.incumbent), None)
+    had, was = (as_float(found.findings.get("num_steps")) if found else None for found in (m, judge))
+    if not had or not was or min(had, was) <= 0 or max(had, was) <= 1.2 * min(had, was) or not math.isfinite(had + was):
+        return []
+    return [f"{had:,.0f} steps; #{entry.incumbent}, by which it was judged, had {was:,.0f}"]
 
 
 def _findings(m: Measurement) -> list[tuple[str, str]]:
@@ -181,6 +193,8 @@ def _repeats(history: History, entry: Experiment | Pending, width: int) -> list[
         if len(values) > 1:
             mean, spread = sum(values) / len(values), max(values) - min(values)
             rows.append((f"mean {text.exact(mean)}, spread {text.exact(spread)}", "strong"))
+        if doubtful := doubt(entry, State(history).direction):
+            rows.append((doubtful, "pausing"))
     if pending and pending.again and pending.number == entry.number:
         rows.append(("another trial is under way", "live"))
     elif waiting := history.asked_again.count(entry.number):

@@ -13,7 +13,7 @@ import click
 
 from core import control
 from core.errors import EngineUnreachable
-from core.launch import Options
+from core.launch import Options, command_for
 
 if TYPE_CHECKING:
     from tui.app import Left

@@ -25,7 +25,7 @@ from tui.feed import Feed, State
 from tui.keys import KEYS, taken_twice
 from tui.screens.arranged import ArrangedScreen
 from tui.screens.research import ResearchScreen
-from tui.standing import standing
+from tui.standing import last_crash, standing
 from tui.terminal import Terminal, gone, title
 from tui.themes import THEMES, ThemedApp
 from tui.widgets.experiments import ExperimentList
@@ -187,6 +187,8 @@ class RunWindow(ThemedApp[Left]):
         settled = was_paused != self.paused or asked.took_effect(self._about, was.history, state.history)
         if settled and self._notice and self._notice.stage == "done":
             self._notice = None  # what was announced is there: it speaks for itself
+        if self._notice and self._notice.words == GREETING and _speaks(state, self.clock()):
+            self._notice = None
         if self._notice and self._notice.stage == "away" and state.history is not was.history:
             self._notice = Notice("away", text.one_line(self._news()))  # until a key comes nobody is back
         self.research.show(state, self.clock(), self.notice)
@@ -255,3 +257,8 @@ class RunWindow(ThemedApp[Left]):
     def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
         self.feed.wanted = message.number
         self._wake.set()
+
+
+def _speaks(state: State, now: float) -> bool:
+    """Whether a run has something to say that is worth more than a greeting: a crash, trouble, its end."""
+    return bool(standing(state, now).detail or last_crash(state, now))

@@ -61,3 +61,11 @@ def test_a_line_is_told_while_the_command_works_and_the_last_words_are_the_error
     with pytest.raises(UsageError, match=r"^cannot be read; mend it$"):
         prepare(task, toy, "auto", None, hear)
     assert told == ["downloading"]
+
+
+def test_a_device_that_nobody_knows_is_refused(toy: Path) -> None:
+    task, _ = read(toy, "")
+    for device in ("foo", "cuda:x", "CPU"):
+        with pytest.raises(UsageError, match="no such device; use auto, cpu"):
+            prepare(task, toy, device, None, lambda line: None)
+    assert prepare(task, toy, "cuda:1", None, lambda line: None)["device"] == "cuda:1"

@@ -50,7 +50,18 @@ async def _(at: At) -> None:
 @proves("filter")
 async def _(at: At) -> None:
     await at.press("f")
-    await until(at.pilot, lambda: len(experiments(at.app).listing.finished) == 8)
+    await until(at.pilot, lambda: len(experiments(at.app).listing.finished) == 7)
+
+
+@proves("order")
+async def _(at: At) -> None:
+    await at.press("O")
+    await at.sees("by score")
+    assert at.selected == 13, "what was selected is under way: it has no score"
+    values = [e.measurement.value for e in reversed(experiments(at.app).listing.finished) if e.measurement]
+    assert values == sorted(values)
+    await at.press("O")
+    await until(at.pilot, lambda: "by score" not in screen(at.app))
 
 
 # --- plot ------------------------------------------------------------------------------------------------------------

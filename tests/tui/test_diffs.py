@@ -140,7 +140,7 @@ async def test_D_is_the_whole_run_in_one_scroll_and_n_goes_from_hunk_to_hunk(tmp
     folder = write_run(tmp_path / "nov20", 18, live=False)
     async with cockpit(folder, (120, 40)) as (app, pilot):
         await pilot.press("D")
-        await until(pilot, lambda: "whole run, 19 experiments" in screen(app))
+        await until(pilot, lambda: "whole run, #18 to #0" in screen(app))
         assert "experiment 18" in screen(app)
         seen = set()
         for _ in range(60):

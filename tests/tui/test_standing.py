@@ -181,7 +181,7 @@ def test_a_proposal_that_waits_says_what_to_do_here_and_elsewhere() -> None:
     for part in ("#1", "A answers", "`autoresearch approve`"):
         assert part in detail
     assert shown(head(run.state, run.now, 80)).startswith("? WAITS")
-    assert "approving #1" in shown(work(run.state, run.now + 65, 80))
+    assert "waiting for your yes #1" in shown(work(run.state, run.now + 65, 80))
     assert "1:05" in shown(work(run.state, run.now + 65, 80))
 
 

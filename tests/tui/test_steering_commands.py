@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tui import report
 from tui.feed import Feed
 from tui.plain import attach, follow
 from tui.sources import Sources
+from tui.standing import standing
 
 
 @pytest.fixture
@@ -62,6 +65,30 @@ def test_yes_and_no(toy, asking):
     assert history(asking).notes[0].text == "too bold"
 
 
+def test_what_is_said_elsewhere_works_there(toy, asking, tmp_path):
+    (tmp_path / "far").mkdir()
+    shown = autoresearch("status", "t", "--workspace", str(toy), cwd=tmp_path / "far").stdout
+    said = f"autoresearch diff 1 t --workspace {toy} shows it; autoresearch approve t --workspace {toy} answers"
+    assert said in shown
+    words = shlex.split(said)
+    assert "+RATE = 0.4" in autoresearch(*words[1:6], cwd=tmp_path / "far").stdout
+    assert "begins now" in autoresearch(*words[-5:-1], cwd=tmp_path / "far").stdout
+
+
+def test_diff_alone_shows_what_waits(toy, asking):
+    assert "+RATE = 0.4" in autoresearch("diff", cwd=toy).stdout
+    assert autoresearch("diff", "t", cwd=toy).stdout == autoresearch("diff", "1", cwd=toy).stdout
+    assert "there are 0 to 1" in autoresearch("diff", "2", cwd=toy).stderr
+
+
+def test_another_proposal_in_place_of_a_rejected_one_says_so(toy, asking):
+    control.send(asking, "reject", number=1, reason="too bold")
+    waits(asking, 1)
+    feed = Feed(asking)
+    feed.read()
+    assert standing(feed.state, time.time()).detail.startswith("#1 waits for your yes (another, 1 rejected): ")
+
+
 def test_approval_on_and_off_and_nothing_to_answer(toy, engines):
     (toy / "train.py").write_text("import time\ntime.sleep(3)\n" + TOY_SOURCE)
     commit_all(toy)
@@ -88,7 +115,7 @@ def test_steer_and_again(toy, asking):
     assert "#7 is not finished" in autoresearch("again", "7", cwd=toy).stderr
     shown = autoresearch("status", cwd=toy).stdout
     assert "asked for: another trial of #0" in shown
-    assert "2 notes to the agent, the last one: from a pipe" in shown
+    assert "2 notes to the agent, the last first:\n- from a pipe\n- " in shown
     autoresearch("approve", cwd=toy)
     waits(asking, 2)
     assert "once more: 0.04" in autoresearch("diff", "0", cwd=toy).stdout
@@ -144,7 +171,8 @@ def test_demo_and_run_take_approve(toy):
         assert "--approve" in autoresearch(*words, cwd=toy).stdout
 
 
-def test_the_plain_viewer_tells_all_of_it(toy, asking):
+def test_the_plain_viewer_tells_all_of_it(toy, asking, monkeypatch):
+    monkeypatch.chdir(toy)
     control.send(asking, "steer", text="try \x1b[31mdepth")
     control.send(asking, "again", number=0)
     control.send(asking, "reject", number=1, reason="too bold")
@@ -172,7 +200,8 @@ def test_the_plain_viewer_tells_all_of_it(toy, asking):
     assert "\x1b" not in out.getvalue()
 
 
-def test_a_long_proposal_is_told_in_part_and_a_viewer_that_joins_sees_it(toy, engines):
+def test_a_long_proposal_is_told_in_part_and_a_viewer_that_joins_sees_it(toy, engines, monkeypatch):
+    monkeypatch.chdir(toy)
     long = "".join(f"X = {k}\n" for k in range(100))
     path = toy.parent / "long.jsonl"
     path.write_text(json.dumps({"description": "long", "edits": {"train.py": TOY_SOURCE + long}}) + "\n")

@@ -26,9 +26,10 @@ from tui.screens.start_run import StartRunScreen, become
 from tui.screens.waiting import Born, Say, WaitingScreen
 
 WORDS = """\
-An agent edits train.py, a run of fixed length scores the edit with one number, git keeps what improved.
+An agent edits one file, a run of fixed length scores the edit with one number, git keeps what improved.
 You watch, pause, skip, read the diffs; or sleep."""
-KEYS = "↑ ↓ choose   enter begin   q leave   `autoresearch doctor`: what works here"
+KEYS = "↑ ↓ choose   enter begin   q leave   ? more   `autoresearch doctor`: what works here"
+MORE = "j k choose too, and the mouse   in the cockpit ? shows its keys   `autoresearch --help` names the commands"
 _DEMO = ("demo", "demo", "improve a small GPT on real text, here and now; needs nothing")
 _MAKE = ("make", "make a workspace", "program.md, train.py and task.toml in a new folder, to make your own")
 
@@ -43,6 +44,7 @@ class StartScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         ("j", "move(1)", "down"),
         ("k", "move(-1)", "up"),
+        ("question_mark,f1", "more", "more"),
         ("escape,q", "leave", "leave"),
         Binding("ctrl+c", "leave", "leave", priority=True),
     ]
@@ -52,6 +54,8 @@ class StartScreen(Screen[None]):
         self.here = here
         self.root = starting.workspace_root(here)
         self._recent: dict[str, Recent] = {}
+        self._told: dict[str, tuple[str, str]] = {}  # name and words of what can be chosen
+        self._marked: str | None = None
         self._places = {f"here{i}": tasks for i, tasks in enumerate(starting.workspaces(here))}
 
     def compose(self) -> ComposeResult:
@@ -66,8 +70,12 @@ class StartScreen(Screen[None]):
         for id, tasks in self._places.items():
             words = [choice for choice, _ in tasks.choices]
             said = words[0] if len(words) == 1 else f"{len(words)} tasks, the first: {words[0]}"
-            ways.append(_way(id, f"research in {starting.short(tasks.root)}", said))
-        return [*ways, _way(*_DEMO), _way(*_MAKE)]
+            ways.append(self._way(id, f"research in {starting.short(tasks.root)}", said))
+        return [*ways, self._way(*_DEMO), self._way(*_MAKE)]
+
+    def _way(self, id: str, name: str, words: str) -> Option:
+        self._told[id] = name, words
+        return Option(_drawn(name, words), id=id)
 
     def on_mount(self) -> None:
         self.query_one(OptionList).highlighted = 0
@@ -82,10 +90,10 @@ class StartScreen(Screen[None]):
         if not found or self._recent:
             return
         self._recent = {f"run{i}": run for i, run in enumerate(found)}
-        ways.add_options([None, Option(Content("come back to").stylize("dim"), disabled=True)])
+        ways.add_options([None, Option(Content("  come back to").stylize("dim"), disabled=True)])
         for id, run in self._recent.items():
             glyph = "●" if run.going_on else "·"
-            ways.add_option(_way(id, f"{glyph} {run.folder.name}", run.words(now)))
+            ways.add_option(self._way(id, f"{glyph} {run.folder.name}", run.words(now)))
 
     # --- keys
 
@@ -93,8 +101,19 @@ class StartScreen(Screen[None]):
         ways = self.query_one(OptionList)
         ways.action_cursor_down() if rows > 0 else ways.action_cursor_up()
 
+    def action_more(self) -> None:
+        keys = self.query_one("#start-keys", Static)
+        keys.update(KEYS if keys.content == MORE else MORE)
+
     def action_leave(self) -> None:
         self.app.exit()
+
+    def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
+        """Mark the row that enter takes, and no other."""
+        ways = message.option_list
+        for id in {self._marked, message.option.id} & self._told.keys():
+            ways.replace_option_prompt(id, _drawn(*self._told[id], here=id == message.option.id))
+        self._marked = message.option.id
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         chosen = message.option.id or ""
@@ -142,6 +161,7 @@ def make(folder: Path, say: Say, born: Born) -> Path:
     return folder
 
 
-def _way(id: str, name: str, words: str) -> Option:
-    below = Padding(Text(text.one_line(words), "dim"), (0, 0, 0, 2))
-    return Option(Group(Text(text.one_line(name), "bold"), below), id=id)
+def _drawn(name: str, words: str, here: bool = False) -> Group:
+    """Two rows of the list; `here`: the marked one."""
+    below = Padding(Text(text.one_line(words), "dim"), (0, 0, 0, 4))
+    return Group(Text(f"{'›' if here else ' '} {text.one_line(name)}", "bold"), below)

@@ -60,6 +60,7 @@ class StartRunScreen(Screen[None]):
         self.tasks, self._filled_in = starting.preselected(given, self.root)
         self.backends: dict[str, Backend] = {b: starting.backend_of(b, None) for b in starting.PRODUCTS}
         self._fields: dict[str, Field] = {}
+        self._refusing = ""  # the line whose last key was none that it takes
         self._notes = Static("", id="notes", classes="pausing", markup=False)
         self._notes.display = False
         self._plan = Static("", id="plan", classes="strong", markup=False)
@@ -170,7 +171,7 @@ class StartRunScreen(Screen[None]):
         """Show it; returns the entries that something stands against."""
         troubles = self._troubles(outlook, wrong)
         for name, field in self._fields.items():
-            field.show(troubles.get(name, ""))
+            field.show(troubles.get(name, f"takes {_TAKES[name]}" if name == self._refusing else ""))
         self._line("tag").placeholder = outlook.tag
         notes = [troubles["workspace"]] if "workspace" in troubles else []
         if outlook.changed:
@@ -202,10 +203,12 @@ class StartRunScreen(Screen[None]):
         self.look()
 
     def on_input_changed(self, message: Input.Changed) -> None:
+        self._refusing = ""
         self.look()
 
     def on_line_refused(self, message: Line.Refused) -> None:
-        self._fields[str(message.line.id)].show(f"takes {_TAKES[str(message.line.id)]}")
+        self._refusing = str(message.line.id)
+        self._fields[self._refusing].show(f"takes {_TAKES[self._refusing]}")
 
     def on_button_pressed(self, message: Button.Pressed) -> None:
         self.start()
@@ -227,7 +230,7 @@ class StartRunScreen(Screen[None]):
         return [*(f.entry for f in self._fields.values() if f.display), self.query_one("#start")]
 
     def action_move(self, rows: int) -> None:
-        stops = self._stops
+        stops, self._refusing = self._stops, ""
         at = stops.index(self.focused) if self.focused in stops else 0
         self.set_focus(stops[(at + rows) % len(stops)])
 

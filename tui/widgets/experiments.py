@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -19,12 +17,14 @@ from core.own_words import BY_HAND
 from tui import text
 from tui.feed import State
 from tui.listing import Filter, Listing, Order
-from tui.standing import activity
+from tui.repeats import contradicted, repeated
+from tui.standing import activity, another
 from tui.verdicts import short_reason
 from tui.widgets.paint import OUTCOMES, Piece, cell, shorten, strip
 
 _WITH_COST = 76  # columns from which memory and seconds are shown; below, the description needs the room
 _WITH_SPREAD = 60  # columns from which repeats are told with their spread
+_LEAST_DESCRIBED = 8  # cells that the mark of further trials leaves to the description
 _WITH_REASON = 88  # columns from which the reason has a column; below, only one that says something is shown
 _PLAIN_REASONS = {"keep", "baseline", "better", "worse"}
 
@@ -53,17 +53,23 @@ class ExperimentList(ScrollView, can_focus=False):
 
     def show(self, state: State, stands_still: bool) -> None:
         """Paint another state; `stands_still` says that the pending experiment is held."""
-        before, was = len(self.listing), (self._state.history, self._state.alive, self._stands_still)
+        before, was = self._place, (self._state.history, self._state.alive, self._stands_still)
         self._state, self._stands_still = state, stands_still
         if was[0] is state.history and was[1:] == (state.alive, stands_still):
             return  # only what the trial reports has changed: that stands elsewhere
         self.listing = self.listing.after(state.history)
         self.virtual_size = Size(self.size.width, len(self.listing) + 1)
         if self.following or self.selected is None:
-            self.select(self.listing.number(0), follow=True)
-        elif added := len(self.listing) - before:
-            self._scroll(self.scroll_offset.y + added)  # what the user reads stays where it is
+            self.select(self.listing.number(0), follow=self.listing.order == "number")
+        elif moved := self._place - before:
+            self._scroll(self.scroll_offset.y + moved)  # what the user reads stays where it is
         self.refresh()
+
+    @property
+    def _place(self) -> int:
+        """The row of what is selected; of what is not listed, behind the last."""
+        row = None if self.selected is None else self.listing.row_of(self.selected)
+        return len(self.listing) if row is None else row
 
     def narrow(self, filter: Filter, search: str) -> None:
         """List only experiments with this outcome whose words or changed lines hold these; "" and "" list all."""
@@ -170,16 +176,18 @@ class ExperimentList(ScrollView, can_focus=False):
         still = self._stands_still or history.standing_still
         doing = "held" if self._stands_still else activity(self._state) or "cut off"
         if not isinstance(entry, Experiment):
-            return in_flight(entry, width, "waits for you" if entry.awaited else doing, still)
+            waits = "another waits" if another(self._state) else "waits for you"
+            return in_flight(entry, width, waits if entry.awaited else doing, still)
         again = history.pending is not None and history.pending.again and history.pending.number == entry.number
-        return finished(entry, width, history.incumbent, doing if again and not history.ended else "")
+        now = doing if again and not history.ended else ""
+        return finished(entry, width, history.incumbent, now, self._state.direction)
 
     def _heading(self, width: int) -> list[Piece]:
         verdict = f"{'verdict':<11}" if width >= _WITH_REASON else "  "
         cost = f"{'memory':>8} {'time':>7}  " if width >= _WITH_COST else ""
         first = next((e.measurement for e in self._state.history.experiments[:1]), None)
         reported = " (self-reported)" if first and first.self_reported else ""
-        heading = f"{'#':>5}  {cell(self._state.metric, 8, 'right')} {'Δ':>8}  {verdict}{cost}"
+        heading = f"{'#':>5}  {cell(self._state.metric, 8, 'right')} {'Δ':>9}  {verdict}{cost}"
         new = len(self._state.history.experiments) - self._seen
         listing = self.listing
         sought, by = f"“{listing.search}”" if listing.search else "", "by score" if listing.order == "score" else ""
@@ -194,8 +202,9 @@ class ExperimentList(ScrollView, can_focus=False):
 # --- the rows --------------------------------------------------------------------------------------------------------
 
 
-def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piece]:
-    """The row of a finished experiment. `best`: the incumbent's number; `now`: what another trial of it is doing."""
+def finished(e: Experiment, width: int, best: int | None, now: str, better: str = "min") -> list[Piece]:
+    """The row of a finished experiment. `best`: the incumbent's number; `now`: what another trial of it is doing;
+    `better`: "min" or "max"."""
     m, outcome = e.measurement, e.verdict.outcome
     style = OUTCOMES.get(outcome, "")
     reason = short_reason(e.verdict.reason)
@@ -205,19 +214,20 @@ def finished(e: Experiment, width: int, best: int | None, now: str) -> list[Piec
     cost = f"{text.memory(m.peak_memory_mb) if m else '':>8} {took:>7}  "
     told = width >= _WITH_REASON
     said = "" if told or not reason or reason in _PLAIN_REASONS else f"{reason}: "
-    return [
+    before: list[Piece] = [
         (_number(e.number, text.RUNNING if now else ""), "live" if now else "dim"),
         (cell(text.column(m.value if m else None), 8, "right"), plain),
-        (cell(text.delta_column(e.delta), 9, "right") + "  ", style if outcome == "keep" else "dim"),
+        (cell(text.delta_column(e.delta), 10, "right") + "  ", style if outcome == "keep" else "dim"),
         (text.GLYPHS.get(outcome, "?") + " ", style),
         (cell(reason or text.one_line(outcome), 9) if told else "", "crashed" if outcome == "crash" else "dim"),
         (cost if width >= _WITH_COST else "", "dim"),
         (f"{now} once more: " if now else "", "live"),
         (said, "crashed" if outcome == "crash" else "dim"),
-        (repeated(e, spread=width >= _WITH_SPREAD), "accent"),
         ("edited: " if e.edited and BY_HAND not in e.description else "", "dim"),
-        (text.one_line(e.description), plain),
     ]
+    room = width - 1 - sum(cell_len(words) for words, _ in before)  # less the mark of the selected row
+    mark = (repeated(e, better, spread=width >= _WITH_SPREAD), "pausing" if contradicted(e, better) else "accent")
+    return [*before, *_described(text.one_line(e.description), plain, mark, room)]
 
 
 def _number(number: int, glyph: str) -> str:
@@ -225,16 +235,12 @@ def _number(number: int, glyph: str) -> str:
     return f"{f'{glyph}{number:>3}' if glyph else f'{number:>4}':<6}"
 
 
-def repeated(e: Experiment, *, spread: bool = True) -> str:
-    """`n=3 ±.0012 `: how many trials measured it, and their standard deviation; empty where there was only one."""
-    values = [m.value for m in (e.measurement, *(r.measurement for r in e.repeats)) if m and math.isfinite(m.value)]
-    failed = sum(r.measurement is None for r in e.repeats)
-    if not e.repeats:
-        return ""
-    told = f"n={len(values)} "
-    if len(values) > 1 and spread:
-        told += f"±{statistics.stdev(values):.2g} ".replace("±0.", "±.")
-    return told + (f"{failed} failed " if failed else "")
+def _described(words: str, style: str, mark: Piece, room: int) -> list[Piece]:
+    """The description, and behind it the mark of further trials: the words are cut before it is."""
+    space = room - cell_len(mark[0]) - 2
+    if not mark[0] or space < _LEAST_DESCRIBED:
+        return [(f"{mark[0]} " if mark[0] else "", mark[1]), (words, style)]
+    return [(cell(words, space) if cell_len(words) > space else words, style), ("  ", ""), mark]
 
 
 def in_flight(p: Pending, width: int, doing: str, still: bool) -> list[Piece]:
@@ -244,7 +250,7 @@ def in_flight(p: Pending, width: int, doing: str, still: bool) -> list[Piece]:
     described = text.one_line(p.proposed.description) if p.proposed else "…"
     return [
         (_number(p.number, glyph), style),
-        (cell(f"{doing:>17}", 17) + "  ", style),
+        (cell(f"{doing:>18}", 18) + "  ", style),
         (" " * (11 if width >= _WITH_REASON else 2), ""),
         (" " * (18 if width >= _WITH_COST else 0), ""),
         ("edited: " if p.edited and BY_HAND not in described else "", "dim"),

@@ -136,8 +136,8 @@ def work(state: State, now: float, width: int) -> list[Piece]:
     h, live = state.history, state.live
     stands = standing(state, now)
     if stands.over:
-        done = sum(state.counts.values())
-        return fit([part(20, (f"{done} experiments: {counts(state)}" if h.run else "", ""))], [], width)
+        each = f"experiment{'' if h.proposals == 1 else 's'} after the baseline"
+        return fit([part(20, (f"{h.proposals} {each}: {counts(state)}" if h.run else "", ""))], [], width)
     doing = "held" if stands.glyph == text.PAUSED else activity(state)
     left = [part(20, (f"{doing} {label(state)}" if h.run else "preparing", "live"))]
     if live and h.phase in ("training", "evaluating", "deciding"):

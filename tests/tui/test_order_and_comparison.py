@@ -1,0 +1,128 @@
+"""The list by score, what a search and a filter find, and what an experiment is compared with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from driving import cockpit, engine_of, experiments, screen, until
+from recorded_run import write_run
+
+from core import events as ev
+from tui import text
+from tui.app import Cockpit
+from tui.feed import find
+from tui.listing import Listing
+
+
+def listed(app: Cockpit) -> list[int]:
+    """The numbers on the screen, from the top."""
+    shelf = experiments(app)
+    rows = [shelf.render_line(y).text[1:6] for y in range(1, shelf.size.height)]
+    return [int(row.strip("▶‖? ")) for row in rows if row.strip()]
+
+
+async def test_by_score_the_best_is_first_and_crashes_are_last(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 40), (160, 40)) as (app, pilot):
+        await until(pilot, lambda: "training #40" in screen(app))
+        h = app.state.history
+        await pilot.press("j", "j", "O")
+        await until(pilot, lambda: "40 by score" in screen(app))
+        assert experiments(app).selected == 38, "what was selected stays selected, and in view"
+        assert 38 in listed(app)
+        await pilot.press("home")  # the newest: by number again, and followed
+        await until(pilot, lambda: "by score" not in screen(app))
+        assert (experiments(app).following, experiments(app).selected) == (True, 40)
+        await pilot.press("O")
+        await until(pilot, lambda: listed(app)[0] == h.incumbent)
+        assert not experiments(app).following
+        found = [find(h, number) for number in listed(app)]
+        values = [e.measurement.value for e in found if e and e.measurement]
+        assert values == sorted(values)
+        order = Listing(h, order="score")
+        crashed = {e.number for e in h.experiments if e.verdict.outcome == "crash"}
+        assert {order.number(row) for row in range(len(order) - len(crashed), len(order))} == crashed
+        await pilot.press("f")
+        await until(pilot, lambda: "kept by score" in screen(app))
+        assert [n for n in listed(app) if (e := find(h, n)) and e.verdict.outcome != "keep"] == []
+        await pilot.press("O")
+        await until(pilot, lambda: "by score" not in screen(app) and " kept " in screen(app))
+
+
+async def test_by_score_what_is_read_stays_where_it_is(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 40)
+    with engine_of(folder) as engine:
+        async with cockpit(folder, (160, 40)) as (app, pilot):
+            await until(pilot, lambda: "training #40" in screen(app))
+            await pilot.press("O", "j", "j", "j", "j")
+            selected = experiments(app).selected
+            assert selected is not None
+            place = experiments(app).listing.row_of(selected)
+            engine.write(
+                ev.TrialDone(40, 1, 15.0, 110),
+                ev.Measured(40, 1, 1.5, 15.0, 20.0, 512.0, {}),
+                ev.Judged(40, "keep", "better", 38, -0.5),
+                ev.ExperimentDone(40),
+            )
+            await until(pilot, lambda: listed(app)[:1] == [40] or experiments(app).listing.number(0) == 40)
+            assert experiments(app).selected == selected
+            assert experiments(app).listing.row_of(selected) == place + 1
+            assert selected in listed(app)
+
+
+def test_where_more_is_better_the_greatest_is_first(tmp_path: Path) -> None:
+    from core.facts import replace
+    from tui.report import history
+
+    h = history(write_run(tmp_path / "nov20", 20, live=False))
+    assert h.run is not None
+    up = replace(h, run=replace(h.run, task={**h.run.task, "metric": {"name": "score", "direction": "max"}}))
+    least, most = (Listing(of, order="score").entry(0) for of in (h, up))
+    values = [e.measurement.value for e in h.experiments if e.measurement]
+    assert least.measurement.value == min(values)
+    assert most.measurement.value == max(values)
+
+
+async def test_the_filter_counts_as_the_status_does(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 40, live=False)) as (app, pilot):
+        await pilot.press("f")
+        await until(pilot, lambda: " kept " in screen(app))
+        assert f" {app.state.counts['keep']} kept " in screen(app)
+        assert 0 not in [e.number for e in experiments(app).listing.finished]
+
+
+async def test_a_search_finds_what_changed_not_what_stood_around_it(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 18)) as (app, pilot):
+        await until(pilot, lambda: "training #18" in screen(app))
+        h = app.state.history
+        around = [e.number for e in h.experiments if re.search(r"^ DEVICE_BATCH_SIZE", e.diff, re.MULTILINE)]
+        changed = [e.number for e in h.experiments if re.search(r"^[+-]DEVICE_BATCH_SIZE", e.diff, re.MULTILINE)]
+        said = [e.number for e in h.experiments if "device_batch" in f"{e.description} {e.hypothesis}".lower()]
+        assert set(around) - set(changed) - set(said)
+        assert [e.number for e in Listing(h, search="device_batch_size").finished] == sorted({*changed, *said})
+        assert list(Listing(h, search="train.py").finished) == [], "the names of the files are in all of them"
+        gelu = Listing(h, search="f.gelu").finished
+        assert gelu, "letters of either case"
+
+
+@pytest.mark.parametrize(("times", "name"), [(1, "the baseline"), (2, "the best #13")])
+async def test_the_difference_is_to_what_is_compared_with(tmp_path: Path, times: int, name: str) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 18), (160, 50)) as (app, pilot):
+        await until(pilot, lambda: "training #18" in screen(app))
+        experiments(app).select(16)
+        await pilot.press(*"v" * times)
+        await until(pilot, lambda: f"against {name}" in screen(app))
+        e, other = find(app.state.history, 16), find(app.state.history, 0 if times == 1 else 13)
+        assert app.state.history.incumbent == 13
+        difference = text.delta(e.measurement.value - other.measurement.value)
+        await until(pilot, lambda: f"{text.exact(e.measurement.value)}  {difference} against {name}" in screen(app))
+
+
+async def test_the_plot_says_what_its_number_is_and_what_never_came(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 18, live=False, ended=True)) as (app, pilot):
+        await pilot.press("m")
+        await until(pilot, lambda: "530 MB at the best" in screen(app))
+        await pilot.press("m")
+        await until(pilot, lambda: "tokens/s: not measured in this run" in screen(app))
+        assert "yet" not in screen(app)
