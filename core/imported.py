@@ -118,7 +118,8 @@ def _events(table: Path, folder: Path, metric: str, rows: list[Row]) -> Iterator
         tag=folder.name, workspace=str(table.parent), task_folder="", backend="", device="", agent="", seed=0, base="",
         task={"task": {"name": "imported", "artifact": [ARTIFACT]}, "metric": {"name": metric, "direction": "min"}},
         fingerprint="", settings={}, train_seconds=0.0, experiments=None, hours=None, plan="",
-        notes=(f"imported from {table} into {folder}", "the table has no times and no hypotheses"), imported_from=str(table),
+        notes=(f"imported from {table} into {folder}", "the table has no times and no hypotheses"),
+        imported_from=str(table),
     )  # fmt: skip
     incumbent, best = None, math.nan
     for number, row in enumerate(rows):

@@ -10,6 +10,12 @@ from tui import text
 Asked = tuple[ev.Acknowledged, ...]
 
 _LASTING = ("pause", "pause-after", "stop", "stop-now")  # those that may take effect much later
+_SOON = {
+    "pause": "pausing",
+    "pause-after": "pauses after trial",
+    "stop": "stops after this one",
+    "stop-now": "stopping",
+}
 _TAKEN_BACK = ("pause", "pause-after", "stop")  # by resume
 
 
@@ -33,6 +39,11 @@ def after(asked: Asked, event: ev.Event, history: History) -> Asked:
 
 def _without(asked: Asked, *commands: str) -> Asked:
     return tuple(a for a in asked if a.command not in commands) if asked else asked
+
+
+def soon(asked: Asked) -> str:
+    """The last of them in two or three words, for where it stands as long as it is to come."""
+    return _SOON[asked[-1].command] if asked else ""
 
 
 def words(asked: Asked) -> str:

@@ -28,7 +28,8 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """`whole`: whether these are all lines; `longest`: the widest text in cells; `gutter`: digits of a line number;
-    `hunks`: the rows where one begins, or a file, or a change further down in one; `places`: of the experiments that are named in it, their rows."""
+    `hunks`: the rows where one begins, or a file, or a change further down in one; `places`: of the experiments that
+    are named in it, their rows."""
 
     lines: list[DiffLine]
     whole: bool

@@ -44,6 +44,9 @@ def _standing(state: State, now: float) -> Standing:
             return Standing(text.CRASHED, "FAILED", message, over=True, trouble=True)
         if h.ended.reason == "done" and command:
             resume = f"for more: `{command} --experiments 20`"
+            agent, _, script = h.run.agent.partition(":") if h.run else ("", "", "")
+            if agent == "scripted" and message != "the limit was reached":  # it has replayed all that it was given
+                resume = f"write more patches to {text.one_line(script)}, then: `{command} --experiments N`"
         word = "DONE" if h.ended.reason == "done" else "STOPPED"
         return Standing(text.ENDED, word, f"{message + '; ' if message else ''}{resume}", over=True)
     if state.alive is False and h.run is None:
@@ -74,7 +77,7 @@ def _standing(state: State, now: float) -> Standing:
 
 
 def _replayed(state: State) -> Standing:
-    """The same of a run that is shown as it happened: nothing in it is an alarm, and nobody can do anything about it."""
+    """The same of a run that is shown as it happened: nothing in it is an alarm, nor can it be controlled."""
     h, word = state.history, f"REPLAY {state.replay}"
     if state.trouble:
         return Standing(text.CRASHED, "UNREADABLE", text.one_line(state.trouble), trouble=True)

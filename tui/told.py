@@ -19,7 +19,6 @@ from tui.repeats import doubt
 from tui.tail import as_float
 
 Words = tuple[str, str]  # a row, and its style in app.tcss
-Beside = tuple[str, Experiment]  # `against the best #12`, and that one
 
 _HEX = re.compile(r"[0-9a-f]{7,64}")
 _LONGEST = 12  # rows of a paragraph above the diff at most
@@ -47,14 +46,14 @@ def _paragraph(words: str, width: int, most: int) -> list[str]:
     return [row for line in text.clean_lines(words) for row in folded(line, width)][:most]
 
 
-def _head(entry: Experiment | Pending, beside: Beside | None = None) -> Words:
+def _head(entry: Experiment | Pending, beside: Experiment | None = None) -> Words:
     """The verdict and its figures; of what has none yet, why. `beside`: what the figures are compared with."""
     if isinstance(entry, Experiment):
         verdict, m = entry.verdict, entry.measurement
         figures = f"  {text.exact(m.value)}  {text.delta(entry.delta)}" if m else ""
         if m and beside is not None:
-            other = beside[1].measurement
-            figures = f"  {text.exact(m.value)}  {text.delta(m.value - other.value) if other else ''} {beside[0]}"
+            difference = text.delta(m.value - beside.measurement.value) if beside.measurement else ""
+            figures = f"  {text.exact(m.value)}  {difference} to #{beside.number}"
         said = text.one_line(ruled(entry))
         head = f"{text.GLYPHS.get(verdict.outcome, '?')} {said}{figures}"
         return head.rstrip(), _STYLES.get(verdict.outcome, "")
@@ -84,7 +83,7 @@ def _said(entry: Experiment | Pending) -> tuple[str, str]:
     return (entry.proposed.description, entry.proposed.hypothesis) if entry.proposed else ("", "")
 
 
-def about(entry: Experiment | Pending, width: int, brief: bool, beside: Beside | None = None) -> Iterator[Words]:
+def about(entry: Experiment | Pending, width: int, brief: bool, beside: Experiment | None = None) -> Iterator[Words]:
     """The words above the diff: verdict, description, hypothesis, in rows of `width`; `brief`: in one."""
     head, style = _head(entry, beside)
     description, hypothesis = _said(entry)
@@ -106,6 +105,8 @@ def notes(history: History, entry: Experiment | Pending | None, width: int) -> l
         rows += [
             (f"#{entry.number} {row}" if not i else row, style) for i, (row, style) in enumerate(_titled(entry, width))
         ]
+        doubtful = doubt(entry, State(history).direction) if isinstance(entry, Experiment) else ""
+        rows += _section("once more", [(row, "pausing") for row in folded(doubtful, width)])
         rows += _hypothesis(entry, width)
         rows += _run(history.run, width) if entry.number == 0 else []
         rows += _facts(history, entry, width)
@@ -193,8 +194,6 @@ def _repeats(history: History, entry: Experiment | Pending, width: int) -> list[
         if len(values) > 1:
             mean, spread = sum(values) / len(values), max(values) - min(values)
             rows.append((f"mean {text.exact(mean)}, spread {text.exact(spread)}", "strong"))
-        if doubtful := doubt(entry, State(history).direction):
-            rows.append((doubtful, "pausing"))
     if pending and pending.again and pending.number == entry.number:
         rows.append(("another trial is under way", "live"))
     elif waiting := history.asked_again.count(entry.number):

@@ -9,7 +9,7 @@ from tui import text
 _SHORT = (
     (r"exit status (\d+)", r"exit \1"),
     (r"killed by (\w+)", r"\1"),
-    (r"no .* in .*|.* is no number|evaluate gave no answer.*|it ended without .*", "no score"),
+    (r"no .* in .*|.* is no number.*|evaluate gave no answer.*|it ended without .*", "no score"),
     (r"evaluate failed.*", "evaluate"),
     (r"(?:\w+\.)*(\w+(?:Error|Exception))\b.*", r"\1"),
     (r"crash", ""),

@@ -110,7 +110,7 @@ def test_a_result_that_was_committed_is_nobodys(toy, engines):
     git(toy, "commit", "-qm", "json")
     h = ended(engines(Options(str(toy), agent=script(toy, ("writes nothing", writes, "RATE = 0.1\n")))))
     assert h.experiments[0].measurement.value == 0.5
-    assert h.experiments[1].verdict.reason == "no loss in metrics.json"
+    assert h.experiments[1].verdict.reason == "no `loss` in metrics.json"
 
 
 def test_escape_sequences_of_a_log_reach_nobody(toy, engines):

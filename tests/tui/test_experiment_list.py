@@ -18,9 +18,10 @@ from core.experiment import Experiment, Measurement, Repeat, Verdict
 from tui import themes
 from tui.feed import Feed, State, reduce
 from tui.listing import Listing
+from tui.repeats import doubt, repeated
 from tui.themes import ThemedApp
 from tui.widgets import plot as plotting
-from tui.widgets.experiments import ExperimentList, finished, in_flight, repeated
+from tui.widgets.experiments import ExperimentList, finished, in_flight
 from tui.widgets.plot import MetricPlot
 from tui.widgets.status import Notice, StatusStrip
 
@@ -126,15 +127,42 @@ def text_of(pieces: list[tuple[str, str]]) -> str:
 
 def test_what_further_trials_measured_stands_behind_the_verdict() -> None:
     e = experiment(12, 0.9713)
-    assert repeated(e) == ""
+    assert repeated(e, "min") == ""
     twice = replace(e, repeats=(Repeat(2, replace(e.measurement or Measurement(0, 0, 0, 0), value=0.9737)),))
-    assert repeated(twice) == "n=2 ±.0017 "
+    assert repeated(twice, "min") == "n=2 ±.0017"
+    assert repeated(replace(e, repeats=(Repeat(2, None, "skipped"),)), "min") == "", "a skipped one is no failure"
     failed = replace(e, repeats=(Repeat(2, None, "oom"),))
-    assert repeated(failed) == "n=1 1 failed "
+    assert repeated(failed, "min") == "n=1 1 failed"
     row = text_of(finished(replace(twice, edited=True), 64, None, ""))
     assert "0.9713" in row, "the verdict's own score stays"
     assert "· " in row
-    assert row.index("n=2") < row.index("edited: idea")
+    assert row.endswith("edited: idea  n=2 ±.0017")
+    narrow = text_of(finished(replace(twice, description="raise the matrix learning rate"), 48, None, ""))
+    assert narrow.endswith("…  n=2"), "the words are cut, not the mark"
+    assert "raise the" in narrow
+    assert cell_len(narrow) == 47
+
+
+@pytest.mark.parametrize(("better", "again", "delta"), [("min", 2.5161, -0.03), ("max", 2.0, 0.03)])
+def test_a_keep_that_its_other_trials_contradict_is_called_luck(better: str, again: float, delta: float) -> None:
+    first = Measurement(2.2703, 15.0, 20.0, 500.0)
+    e = replace(experiment(8, 2.2703), verdict=Verdict("keep", "better"), delta=delta, measurement=first)
+    contradicted = replace(e, repeats=(Repeat(2, replace(first, value=again)),))
+    assert doubt(contradicted, better) == f"#8 2.270300, its other trial {again:.6f}: the gain may be luck"
+    assert "luck?" in text_of(finished(contradicted, 48, None, "", better))
+    assert text_of(finished(contradicted, 100, None, "", better)).endswith(" luck?")
+    thrice = replace(contradicted, repeats=(*contradicted.repeats, Repeat(3, first)))
+    assert "the mean of its 3 trials" in doubt(thrice, better)
+    agrees = replace(e, repeats=(Repeat(2, replace(first, value=2.2703 - delta / 2)),))
+    assert doubt(agrees, better) == ""
+    assert doubt(replace(contradicted, verdict=Verdict("discard", "worse")), better) == ""
+
+
+def test_an_equal_and_shorter_keep_is_doubted_only_where_it_is_worse() -> None:
+    same = Measurement(2.3, 15.0, 20.0, 500.0)
+    e = replace(experiment(8), verdict=Verdict("keep", "equal and shorter"), delta=0.0, measurement=same)
+    assert doubt(replace(e, repeats=(Repeat(2, same),)), "min") == ""
+    assert doubt(replace(e, repeats=(Repeat(2, replace(same, value=2.4)),)), "min")
 
 
 def test_columns_stay_in_line_beyond_the_thousandth() -> None:

@@ -9,7 +9,7 @@ from driving import Engine, cockpit, engine_of, screen, until
 from recorded_run import write_run
 
 from core import events as ev
-from tui.diffs import diff_lines
+from tui.diffs import CONTEXT, DiffLine, Pair, diff_lines
 from tui.sheet import AT_ONCE, Way, all_of, beginning, lay_out
 from tui.widgets.diff import DiffView
 from tui.widgets.log import LogView
@@ -108,6 +108,22 @@ def test_the_beginning_is_the_beginning_of_the_whole() -> None:
     assert (len(first.rows), first.rows) == (AT_ONCE, whole.rows[:AT_ONCE])
     assert all_of(lambda: iter(lines), lambda digits: Way(), lambda: True) is None
     assert lay_out(lines[:3], Way(named=False)).hunks == [0]
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_n_goes_to_every_change_also_within_one_hunk(paired: bool) -> None:
+    far = "".join(f" {i}\n" for i in range(30))
+    diff = HEAD + f"@@ -1,90 +1,90 @@\n a\n-b\n+c\n d\n+e\n{far}-f\n-g\n{far}+h\n"
+    sheet = lay_out(diff_lines(diff), Way(paired))
+    changed = [i for i, row in enumerate(sheet.rows) if any(s and s.kind in ("+", "-") for s in sides(row))]
+    near, second, third, fourth = changed[0], changed[-4], changed[-3], changed[-1]
+    assert sheet.hunks[:2] == [0, 1], "the file and the hunk, which has its first change at once"
+    assert near == 3
+    assert sheet.hunks[2:] == [second - 1, third - CONTEXT, fourth - CONTEXT], "with what stands just above"
+
+
+def sides(row: DiffLine | Pair) -> tuple[DiffLine | None, ...]:
+    return (row,) if isinstance(row, DiffLine) else (row.left, row.right)
 
 
 def test_the_beginning_costs_no_more_than_a_beginning() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from driving import cockpit, engine_of, experiments, screen, until
@@ -92,6 +93,28 @@ def test_another_trial_stands_beside_the_first(tmp_path: Path) -> None:
     assert "trial 3  oom" in words
     assert "mean 2.299800" in words
     assert "0.001000" in words
+
+
+def test_notes_say_where_a_keep_may_be_luck_and_where_steps_differ(tmp_path: Path) -> None:
+    history = history_of(
+        write_run(tmp_path / "nov20", 18, live=False), ev.AgainAsked(13), ev.AgainStarted(13),
+        ev.TrialStarted(13, 2, 43, 9), ev.Measured(13, 2, 2.5161, 15.0, 20.0, 500.0), ev.AgainDone(13),
+    )  # fmt: skip
+    assert "#13 2.299300, its other trial 2.516100: the gain may be luck" in told(history, 13, 80)
+    assert "luck" not in told(history, 11, 80)
+
+    def with_steps(steps: float, judge: float) -> str:
+        had = {11: judge, 13: steps}
+        found = tuple(
+            replace(e, measurement=replace(e.measurement, findings={"num_steps": had[e.number]}))
+            if e.number in had and e.measurement else e for e in history.experiments
+        )  # fmt: skip
+        return told(replace(history, experiments=found), 13, 80)
+
+    assert "80 steps; #11, by which it was judged, had 41" in with_steps(80, 41)
+    assert "41 steps; #11, by which it was judged, had 80" in with_steps(41, 80)
+    for steps, judge in ((48, 41), (0, 41), (80, float("nan"))):
+        assert "by which" not in with_steps(steps, judge)
 
 
 def test_long_words_and_wide_characters_are_folded_by_the_cell() -> None:

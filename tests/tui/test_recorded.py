@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,7 +50,7 @@ async def test_it_shows_at_80x24_and_says_what_is_missing(checkout: Path) -> Non
     folder = import_run(checkout, "mar8")
     async with cockpit(folder, (80, 24), live=False) as (app, pilot):
         await until(pilot, lambda: "IMPORTED" in screen(app))
-        assert "0.9979 → 0.9697" in screen(app)
+        assert "0.9979 → 0.969686" in screen(app)
         assert screen(app).count("●") >= 6, "the plot has its keeps"
         await pilot.press("b")
         assert experiments(app).selected == history(folder).best.number
@@ -195,7 +195,7 @@ def test_a_replay_shows_what_was_known_at_the_time(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Cockpit]]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cockpit]:
     """A cockpit as `open` makes it, for a test to run."""
     made: list[Cockpit] = []
     monkeypatch.setattr("tui.app._shown", lambda app: made.append(app) or Left("detach", ""))
@@ -204,7 +204,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Cockpit]]:
         run_cockpit(folder, read_only=True, replay=replay)
         return made[-1]
 
-    yield make
+    return make
 
 
 async def test_a_recording_is_no_alarm_and_its_advice_can_be_followed(
@@ -220,7 +220,7 @@ async def test_a_recording_is_no_alarm_and_its_advice_can_be_followed(
     ):
         app = opened(folder)
         async with app.run_test(size=(160, 40)) as pilot:
-            await until(pilot, lambda: "RECORDED" in screen(app))
+            await until(pilot, lambda app=app: "RECORDED" in screen(app))
             assert "ENGINE GONE" not in screen(app)
             assert "ended without a last word, 20 Nov 2025" in screen(app)
             assert advice in " ".join(screen(app).split())

@@ -392,3 +392,18 @@ async def test_a_stall_rings_once_though_nothing_was_written(tmp_path: Path, mon
             reports.write('{"step": 70, "loss": 3.0, "seconds": 9.5, "progress": 0.6}\n')
         app.clock = time.time
         await until(pilot, lambda: "● RUN" in screen(app))
+
+
+# --- what was asked for and is to come
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("pause", "pausing"), ("pause-after", "pauses after trial"), ("stop", "stops after this one")],
+)
+def test_what_is_to_come_stands_in_the_first_row_whatever_else_is_said(command: str, said: str) -> None:
+    run = Run(experiments=100).begin(0).train(0).put(ev.Acknowledged(command, "x"))
+    for width in (80, 120, 200):
+        assert said in "".join(piece for piece, _ in head(run.state, run.now, width))
+    over = run.put(ev.RunEnded("stopped", "")).state
+    assert said not in "".join(piece for piece, _ in head(over, run.now, 200))

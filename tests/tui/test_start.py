@@ -324,6 +324,16 @@ async def test_the_first_page_offers_what_is_here(toy: Path) -> None:
 
 async def test_the_first_page_of_an_empty_folder_begins_with_the_demo(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
+    async with start_page(StartScreen(tmp_path / "empty"), (80, 24)) as (app, pilot):
+        assert "An agent edits one file" in screen(app)
+        await until(pilot, lambda: "› demo" in screen(app))
+        await pilot.press("j")
+        await until(pilot, lambda: "› make a workspace" in screen(app))
+        assert screen(app).count("›") == 1
+        await pilot.press("?")
+        await until(pilot, lambda: "autoresearch --help" in screen(app))
+        await pilot.press("?")
+        await until(pilot, lambda: "? more" in screen(app))
     async with start_page(StartScreen(tmp_path / "empty"), (40, 12)) as (app, pilot):
         assert "research in" not in screen(app)
         assert screen(app).index("demo") < screen(app).index("make a workspace")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from driving import cockpit, screen, until
-from recorded_run import write_run
+from driving import screen, until
+from recorded_run import append, write_run
 
 from core import events as ev
 from core.experiment import Experiment, Verdict
+from tui.app import GREETING, Cockpit
+from tui.feed import Feed
 from tui.verdicts import short_reason
 from tui.widgets.experiments import finished
 
@@ -37,19 +40,24 @@ def test_the_row_of_a_crash_says_what_was_tried() -> None:
     e = Experiment(
         5, "c" * 40, "p" * 40, "wider and deeper", "", "", 9, {}, None, Verdict("crash", reason), 0, None, 1, 1
     )
-    for width in (50, 64, 80, 120):
+    for width in (56, 64, 80, 120):
         row = "".join(piece[0] for piece in finished(replace(e), width, None, ""))[:width]
         assert "wider and deeper" in row
         assert "no score" in row
 
 
-async def test_a_greeting_gives_way_to_a_crash(tmp_path) -> None:  # type: ignore[no-untyped-def]
+async def test_a_greeting_gives_way_to_a_crash(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "nov20", 3)
-    async with cockpit(folder, new=True) as (app, pilot):
-        await until(pilot, lambda: "? shows the keys" in screen(app))
+    app = Cockpit(folder, new=True, feed=Feed(folder, alive=lambda _: True))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: GREETING in screen(app))
         number = app.state.history.next_number
-        crash = ev.Crashed(number, 1, "exit status 3", "ValueError: so it goes", 1.0)
-        judged = ev.Judged(number, "crash", "exit status 3", 0, None)
-        append(folder, crash, judged, ev.ExperimentDone(number))
+        append(
+            folder,
+            ev.Crashed(number, 1, "exit status 3", "ValueError: so it goes", 1.0),
+            ev.Judged(number, "crash", "exit status 3", 0, None),
+            ev.ExperimentDone(number),
+            at=app.state.history.last_time + 1,
+        )
         await until(pilot, lambda: "ValueError: so it goes" in screen(app))
-        assert "? shows the keys; q leaves" not in screen(app)
+        assert GREETING not in screen(app)

@@ -71,6 +71,17 @@ async def test_the_page_paints_takes_keys_and_asks_nobody_else(
     assert [words for words in page.complaints if "WebGL" not in words] == []
 
 
+async def test_what_is_sent_before_the_connection_is_there_waits_for_it(
+    served: Served, tab: Callable[[], Awaitable[Page]]
+) -> None:
+    page = await tab()
+    await page.open(served.url)
+    await page.until(lambda: "best 2.2993 (#13)" in page.shown)
+    attempt = """(() => { const early = new WebSocket(location.origin.replace("http", "ws") + "/nowhere");
+        try { early.send("x"); return "it waits"; } catch (error) { return error.name; } })()"""
+    assert await page.says(attempt) == "it waits"
+
+
 async def test_it_goes_nowhere_even_when_told_to(served: Served, tab: Callable[[], Awaitable[Page]]) -> None:
     page = await tab()
     await page.open(served.url)

@@ -10,6 +10,7 @@ import pytest
 from recorded_run import write_run
 from rich.cells import cell_len
 
+from tui import text
 from tui.chart import LABEL_CELLS, Point, Scale, View, columns, draw, index_of, limits, pointed, points, rail
 from tui.diffs import diff_lines, summarise
 from tui.feed import Feed
@@ -95,7 +96,7 @@ def test_the_label_beside_the_best_is_its_own_value(better: str, height: int) ->
     grid = draw(found, 60, height, View(better))
     labelled = [row for row, label in enumerate(grid.labels) if label]
     assert labelled[-1 if better == "min" else 0] == grid.best
-    assert grid.labels[grid.best or 0].strip() == f"{values[2]:.4f}"
+    assert grid.labels[grid.best or 0].strip() == text.score(values[2])
     assert (grid.cells[grid.best or 0][grid.at[2]]) == ("●", "kept strong")
     assert len(labelled) > 1
 

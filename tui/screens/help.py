@@ -53,7 +53,9 @@ class HelpScreen(ModalScreen[None]):
         words.append(f"A key can be changed by its grey name: [keys] in {config.path()}\n")
         words.append("The mouse: a click selects, on a key below presses it; what is marked by dragging, c copies.\n")
         words.append("Shift with the mouse is the terminal's own way to mark.\n")
-        words.append("n=2 ±.0039 behind a description: two trials (r asks for another), and their standard deviation.\n")
+        words.append(
+            "n=2 ±.0039 behind a description: two trials (r asks for another), and their standard deviation.\n"
+        )
         words.append("luck?: it was kept, but the mean of its trials is no better than what it was judged by.\n")
         words.append("Δ is the score minus that of the experiment it was judged by. The line is the best so far.")
         return words

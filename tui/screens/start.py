@@ -28,8 +28,8 @@ from tui.screens.waiting import Born, Say, WaitingScreen
 WORDS = """\
 An agent edits one file, a run of fixed length scores the edit with one number, git keeps what improved.
 You watch, pause, skip, read the diffs; or sleep."""
-KEYS = "↑ ↓ choose   enter begin   q leave   ? more   `autoresearch doctor`: what works here"
-MORE = "j k choose too, and the mouse   in the cockpit ? shows its keys   `autoresearch --help` names the commands"
+KEYS = "↑ ↓ choose   enter begin   q leave   ? more   check: autoresearch doctor"
+MORE = "j k and the mouse choose too   the cockpit has its own ?   commands: autoresearch --help"
 _DEMO = ("demo", "demo", "improve a small GPT on real text, here and now; needs nothing")
 _MAKE = ("make", "make a workspace", "program.md, train.py and task.toml in a new folder, to make your own")
 
@@ -55,7 +55,7 @@ class StartScreen(Screen[None]):
         self.root = starting.workspace_root(here)
         self._recent: dict[str, Recent] = {}
         self._told: dict[str, tuple[str, str]] = {}  # name and words of what can be chosen
-        self._marked: str | None = None
+        self._marked = ""
         self._places = {f"here{i}": tasks for i, tasks in enumerate(starting.workspaces(here))}
 
     def compose(self) -> ComposeResult:
@@ -111,9 +111,9 @@ class StartScreen(Screen[None]):
     def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
         """Mark the row that enter takes, and no other."""
         ways = message.option_list
-        for id in {self._marked, message.option.id} & self._told.keys():
-            ways.replace_option_prompt(id, _drawn(*self._told[id], here=id == message.option.id))
-        self._marked = message.option.id
+        was, self._marked = self._marked, message.option.id or ""
+        for id in {was, self._marked} & self._told.keys():
+            ways.replace_option_prompt(id, _drawn(*self._told[id], here=id == self._marked))
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         chosen = message.option.id or ""

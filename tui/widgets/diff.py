@@ -19,7 +19,7 @@ from core.history import Pending
 from tui import text
 from tui.diffs import DiffLine, Pair, changed, each_line
 from tui.sheet import AT_ONCE, Lines, Sheet, Way, all_of, beginning, lay_out
-from tui.told import Beside, about, folded, no_diff
+from tui.told import about, folded, no_diff
 from tui.widgets.lines import LineView
 from tui.widgets.paint import Piece, cell, crop
 
@@ -102,7 +102,7 @@ class DiffView(LineView[DiffLine | Pair]):
         entry: Experiment | Pending | None,
         run: ev.RunStarted | None = None,
         diff: str | None = None,
-        beside: Beside | None = None,
+        beside: Experiment | None = None,
         trouble: str = "",
     ) -> None:
         """Show another experiment, from its top; the same one stays where it is.

@@ -16,7 +16,7 @@ from tui import text
 from tui.diffs import CONTEXT, DiffLine, compare, each_line
 from tui.feed import State, find
 from tui.sources import Sources
-from tui.told import Beside, about
+from tui.told import about
 from tui.widgets.diff import DiffView, diff_of
 
 Against = Literal["parent", "baseline", "best"]
@@ -84,11 +84,10 @@ class DiffPane(Vertical):
         return "" if number is None else f"against the {self.against}{f' #{number}' if number else ''}"
 
     @property
-    def _beside(self) -> Beside | None:
-        """The same with the experiment itself."""
+    def _beside(self) -> Experiment | None:
+        """That experiment itself."""
         other = self._other(self._state.history, self._entry) if self._named and self._entry else None
-        found = None if other is None else find(self._state.history, other)
-        return (self._named, found) if found else None
+        return None if other is None else find(self._state.history, other)
 
     def _other(self, history: History, entry: Experiment | Pending) -> int | None:
         """The experiment that it is compared with."""

@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from core.history import History
 from tui import text
+from tui.asked import soon
 from tui.feed import State
 from tui.load import Load
 from tui.pace import over_at, score_in, training_left
@@ -118,6 +119,7 @@ def head(state: State, now: float, width: int) -> list[Piece]:
         part(7, (text.one_line(state.tag), "strong")),
         part(8, (f"exp {_reached(h)}{of}" if h.run else "", "")),
         part(3, (_where(state) if width >= _ROOMY else "", "dim")),
+        part(6, (soon(state.asked) if not h.ended else "", "pausing")),
         part(4, ("approval" if h.approval and not h.ended else "", "pausing")),
         part(2, (_over_at(state, now), "dim")),
     ]
