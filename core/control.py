@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import stat
 import threading
@@ -20,27 +19,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from core.commands import Command
-from core.errors import EngineUnreachable, UsageError
+from core.doorway import read_line, refuse_foreign, socket_path
+from core.errors import EngineNotReady, EngineUnreachable, UsageError
 from core.events import Acknowledged
 from core.history import Pending, Phase
 from core.launch import command_for
-from core.locks import cache_folder, held
+from core.locks import held
 
-_LONGEST_SOCKET_PATH = 100  # bytes; the kernels' limits are 107 (Linux) and 103 (macOS)
 _LONGEST_LINE = 64 * 1024  # of an answer
 LONGEST_COMMAND = 4 * 2**20  # bytes: `approve` carries whole files
-
-
-def socket_path(run_folder: Path) -> Path:
-    """Where the engine of this run listens."""
-    import hashlib  # it links a library that viewers need for nothing else
-
-    path = run_folder.resolve() / "control.sock"
-    short = hashlib.sha256(os.fsencode(path)).hexdigest()[:16] + ".sock"
-    for place in (path, cache_folder() / "sockets" / short):
-        if len(os.fsencode(place)) <= _LONGEST_SOCKET_PATH:
-            return place
-    return Path("/tmp") / f"autoresearch-{os.getuid()}" / short
+PEER_SECONDS = 2.0  # for a whole command to arrive, and for its answer to be taken: others wait at the door
 
 
 # --- viewer side -----------------------------------------------------------------------------------------------------
@@ -51,12 +39,17 @@ def alive(run_folder: Path) -> bool:
     return held(run_folder / "engine.lock")
 
 
+def gone(run_folder: Path) -> str:
+    """Of a run without an engine, in words."""
+    return f"no engine answers for run {run_folder.name}; start it again with: {command_for(run_folder, 'resume')}"
+
+
 def send(run_folder: Path, command: str, timeout: float = 5.0, **details: object) -> str:
     """Send one command and return the sentence that says when it takes effect.
 
-    Raises EngineUnreachable where no engine answers within `timeout` seconds, UsageError where it refuses.
+    Raises EngineUnreachable where no engine answers within `timeout` seconds, EngineNotReady where it has not opened
+    its door yet, UsageError where it refuses.
     """
-    gone = f"no engine answers for run {run_folder.name}; start it again with: {command_for(run_folder, 'resume')}"
     line = json.dumps({**details, "command": command}, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
     if len(line) > LONGEST_COMMAND:
         raise UsageError(
@@ -65,12 +58,19 @@ def send(run_folder: Path, command: str, timeout: float = 5.0, **details: object
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
-            connection.connect(str(socket_path(run_folder)))
+            path = socket_path(run_folder)
+            if path.parent != run_folder.resolve():
+                refuse_foreign(path.parent)
+            connection.connect(str(path))
             connection.sendall(line)
             with connection.makefile("rb") as lines:
                 answer = json.loads(lines.readline(_LONGEST_LINE))
+    except (FileNotFoundError, ConnectionRefusedError):  # nobody listens
+        if alive(run_folder):
+            raise EngineNotReady(f"the engine of run {run_folder.name} is still getting ready; try again") from None
+        raise EngineUnreachable(gone(run_folder)) from None
     except (OSError, json.JSONDecodeError):
-        raise EngineUnreachable(gone) from None
+        raise EngineUnreachable(gone(run_folder)) from None
     if not answer.get("ok"):
         raise UsageError(str(answer.get("effect", "refused")))
     return str(answer["effect"])
@@ -118,7 +118,8 @@ class Control:
         self._skip = False
         self._record, self._phase, self._in_flight, self._grant = record, phase, in_flight, grant
         self._changed = threading.Condition()
-        self._closed = False
+        self._over = False  # the loop has ended
+        self._tag, self._closed = run_folder.name, False
         self._path = socket_path(run_folder)
         self._server = self._listen()
         threading.Thread(target=self._serve, name="control", daemon=True).start()
@@ -132,6 +133,12 @@ class Control:
         self.wake.close()
         self._waker.close()
         self._path.unlink(missing_ok=True)
+
+    def finish(self) -> bool:
+        """The loop is at its end: no command is taken any more. Returns whether the user wanted it to stop."""
+        with self._changed:
+            self._over = True
+            return self.stopping or self.stopping_now
 
     def take_skip(self) -> bool:
         """Whether a skip was asked for since the last time; clears it."""
@@ -170,6 +177,8 @@ class Control:
         Raises UsageError where it is refused; then nothing was changed.
         """
         with self._changed:
+            if self._over:
+                raise UsageError(f"the run has just ended; go on with: autoresearch resume {self._tag}")
             granted = self._grant(command, details or {})
             effect = granted or self._flag(command)
             try:
@@ -233,8 +242,7 @@ class Control:
     def _listen(self) -> socket.socket:
         folder = self._path.parent
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise UsageError(f"{folder}: belongs to somebody else, so no engine can be reached safely there; remove it")
+        refuse_foreign(folder)
         if stat.S_IMODE(folder.stat().st_mode) & 0o077:
             folder.chmod(0o700)
         self._path.unlink(missing_ok=True)  # the lock is ours: a socket that lies here is a dead engine's
@@ -254,9 +262,8 @@ class Control:
                 time.sleep(0.1)  # no descriptor was left, or the viewer has gone
                 continue
             with connection, contextlib.suppress(OSError):
-                connection.settimeout(2.0)
-                with connection.makefile("rb") as lines:
-                    answer = self._answer(lines.readline(LONGEST_COMMAND))
+                answer = self._answer(read_line(connection, LONGEST_COMMAND, PEER_SECONDS))
+                connection.settimeout(PEER_SECONDS)
                 connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def _answer(self, line: bytes) -> dict[str, object]:

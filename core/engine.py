@@ -5,6 +5,7 @@ python -P -m core.engine REPORTS OPTIONS     (REPORTS is a descriptor, OPTIONS i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -55,8 +56,12 @@ def main(argv: list[str]) -> int:
         reports.say(error=f"{where}: {error.strerror or error}; nothing was started", exit_code=UsageError.exit_code)
         return UsageError.exit_code
 
+    def stop() -> None:
+        with contextlib.suppress(UsageError):  # it has ended by itself just now
+            run.control.apply("stop-now")
+
     def stop_now(signum: int, frame: object) -> None:
-        threading.Thread(target=run.control.apply, args=("stop-now",)).start()  # not in a handler: it takes locks
+        threading.Thread(target=stop).start()  # not in a handler: it takes locks
 
     signal.signal(signal.SIGTERM, stop_now)
     log = os.open(run.folder / "engine.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -6,6 +6,7 @@
     ├── RunFailed              the run cannot go on: the baseline crashes, the branch moved (exit 1)
     ├── BranchLocked           somebody else's git holds the branch just now
     └── EngineUnreachable      no engine answers on the run's socket
+        └── EngineNotReady     one is at work, and has not opened its door yet
 
 A crash, a timeout or a NaN of an experiment is not here: those are verdicts.
 """
@@ -37,3 +38,7 @@ class BranchLocked(AutoresearchError):
 
 class EngineUnreachable(AutoresearchError):
     """No engine answers for this run."""
+
+
+class EngineNotReady(EngineUnreachable):
+    """An engine holds this run, and does not listen yet."""

@@ -90,7 +90,17 @@ class Run:
     # --- limits and pauses -------------------------------------------------------------------------------------------
 
     def goes_on(self) -> bool:
-        """Whether another turn of the loop is wanted. Raises RunFailed where the baseline itself has crashed."""
+        """Whether another turn of the loop is wanted. Raises RunFailed where the baseline itself has crashed.
+
+        Where none is, no command is taken any more: it would be told when it takes effect in a run that has ended.
+        """
+        with self.control.undisturbed():
+            wanted = self._goes_on()
+            if not wanted:
+                self.control.finish()
+            return wanted
+
+    def _goes_on(self) -> bool:
         if self.control.stopping_now:
             return False
         done = self.history.experiments
@@ -210,7 +220,7 @@ def drain(run: Run) -> RunEnded:
         for event in research(run):
             run.record(event)
             run.awake.keep(not run.history.standing_still)
-        stopped = run.control.stopping or run.control.stopping_now
+        stopped = run.control.finish()
         ended = RunEnded("stopped", "stopped by the user") if stopped else RunEnded("done", "the limit was reached")
     except agents.Exhausted as end:
         ended = RunEnded("done", str(end) or "the agent has nothing left to propose")
@@ -220,6 +230,7 @@ def drain(run: Run) -> RunEnded:
         traceback.print_exc()
         mend = f"see {run.folder / 'engine.log'}; go on with: autoresearch resume {run.tag}"
         ended = RunEnded("failed", f"the engine itself failed ({type(error).__name__}: {error}); {mend}")
+    run.control.finish()
     run.standby.close()
     run.awake.close()
     try:

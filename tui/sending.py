@@ -10,7 +10,7 @@ from typing import Literal
 
 from core import control
 from core.commands import Command
-from core.errors import AutoresearchError, EngineUnreachable
+from core.errors import AutoresearchError, EngineNotReady, EngineUnreachable
 from core.launch import command_for
 from tui import text
 
@@ -74,11 +74,13 @@ class Sender:
     def _ask(self, command: Command, details: dict[str, object]) -> str:
         try:
             return control.send(self._folder, command, PATIENCE_SECONDS, **details)
-        except EngineUnreachable:
+        except EngineUnreachable as error:
             for _ in range(_DYING_LOOKS):
                 if not control.alive(self._folder):
-                    raise
+                    raise EngineUnreachable(control.gone(self._folder)) from None
                 time.sleep(_DYING_SECONDS / _DYING_LOOKS)
+            if isinstance(error, EngineNotReady):
+                raise
             raise EngineUnreachable(self._silent()) from None
 
     def _silent(self) -> str:

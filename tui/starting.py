@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def workspaces(here: Path, most: int = 5) -> list[Tasks]:
     places = [root]
     with contextlib.suppress(OSError):
         places += sorted(p for p in here.resolve().iterdir() if p != root and (p / ".git").exists())
-    return [tasks for place in places if (tasks := tasks_of(place)).choices][:most]
+    return list(islice((tasks for place in places if (tasks := tasks_of(place)).choices), most))
 
 
 def tasks_of(root: Path, also: str | None = None) -> Tasks:

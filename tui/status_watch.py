@@ -70,6 +70,7 @@ class Place:
     def show(self, lines: list[str]) -> None:
         """Write these in the place of the last ones."""
         columns, rows = os.get_terminal_size(self._out.fileno())
+        columns, rows = columns or 80, rows or 24  # a terminal need not know its size
         before = sum(max(1, math.ceil(cell_len(line) / columns)) for line in self._lines)  # as a terminal reflows them
         self._lines = [piece for line in lines for piece in chop_cells(line, columns) or [""]][: rows - 1]
         up = _UP.format(min(before, rows - 1)) if before else ""

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from core import control
-from core.commands import Command
+from core.commands import Command, digest
 from core.errors import EngineUnreachable, UsageError
+from core.events import ApprovalAwaited
 from core.history import History
 from core.launch import command_for
 from tui import report, text
@@ -47,8 +48,10 @@ def approval(state: str, tag: str | None, workspace: Path | None) -> int:
 def approve(tag: str | None, workspace: Path | None, edit: bool) -> int:
     """Say yes to the proposal that waits. See what it changes with: autoresearch status, autoresearch diff N."""
     folder = find(workspace, tag, here=True)
-    number, history = _waiting(folder)
-    return _edit(folder, history, number) if edit else command(folder, "approve", number=number)
+    awaited, history = _waiting(folder)
+    if edit:
+        return _edit(folder, history, awaited)
+    return command(folder, "approve", number=awaited.number, seen=digest(awaited.diff))
 
 
 @click.command()
@@ -58,8 +61,8 @@ def approve(tag: str | None, workspace: Path | None, edit: bool) -> int:
 def reject(tag: str | None, workspace: Path | None, reason: str) -> int:
     """Say no to the proposal that waits; it becomes no experiment."""
     folder = find(workspace, tag, here=True)
-    number, _ = _waiting(folder)
-    return command(folder, "reject", number=number, reason=reason)
+    awaited, _ = _waiting(folder)
+    return command(folder, "reject", number=awaited.number, reason=reason, seen=digest(awaited.diff))
 
 
 @click.command()
@@ -97,25 +100,27 @@ def refuse_imported(folder: Path) -> None:
         raise UsageError(f"run {folder.name} is another program's, imported: nothing of it can go on here")
 
 
-def _waiting(folder: Path) -> tuple[int, History]:
+def _waiting(folder: Path) -> tuple[ApprovalAwaited, History]:
     _need_engine(folder)
     history = report.history(folder)
     proposed = history.waiting
-    if proposed is None:
+    awaited = history.pending.awaited if history.pending else None
+    if proposed is None or awaited is None:
         on = "is on, so the next one will" if history.approval else "is off; autoresearch approval on"
         raise UsageError(f"no proposal of run {folder.name} waits for an answer; approval {on}")
     say(f"#{proposed.number}: {text.one_line(proposed.description)}")
-    return proposed.number, history
+    return awaited, history
 
 
 # --- an own version --------------------------------------------------------------------------------------------------
 
 
-def _edit(folder: Path, history: History, number: int) -> int:
+def _edit(folder: Path, history: History, awaited: ApprovalAwaited) -> int:
     """Send the user's own version; one that the engine refuses can be mended, and is never lost."""
     from tui.editing import Copies
     from tui.sources import Sources
 
+    number, seen = awaited.number, digest(awaited.diff)
     try:
         files = Sources(folder).of(history, number)
     except (LookupError, ValueError, OSError) as error:
@@ -124,13 +129,13 @@ def _edit(folder: Path, history: History, number: int) -> int:
     copy = copies.of(number, files, to_edit=True)
     try:
         while True:
-            _run_editor([str(copy.folder / path) for path in copy.paths])
+            _run_editor(copy.places)
             edits: Mapping[str, str] = copy.changed()
             if not edits:
                 mend = command_for(folder, "approve")
                 raise UsageError(f"#{number} still waits: nothing was changed; approve it as it is with: {mend}")
             try:
-                done = command(folder, "approve", number=number, edits=edits)
+                done = command(folder, "approve", number=number, edits=edits, seen=seen)
             except UsageError as refusal:
                 say(text.one_line(str(refusal)))
                 if not (sys.stdin.isatty() and click.confirm("edit it again?", default=True, err=True)):

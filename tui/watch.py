@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core import control
-from core.errors import EngineUnreachable
+from core.errors import EngineUnreachable, UsageError
 from core.launch import Options, command_for
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def _interrupt(folder: Path) -> int:
         say(f"{folder.name}: {control.send(folder, 'stop-now')}")
     except EngineUnreachable:
         return INTERRUPTED
+    except UsageError:  # it has ended by itself just now
+        pass
     limit = time.monotonic() + 30
     while control.alive(folder) and time.monotonic() < limit:
         time.sleep(0.05)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import socket
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from core import control, locks
-from core.errors import Busy, EngineUnreachable, UsageError
+from core import control, doorway, locks
+from core.errors import Busy, EngineNotReady, EngineUnreachable, UsageError
 from core.history import Pending
 
 
@@ -52,7 +54,7 @@ def test_nonsense_is_refused_and_the_door_stays_open(engine, line):
     folder, _, acknowledged = engine
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(5)
-        connection.connect(str(control.socket_path(folder)))
+        connection.connect(str(doorway.socket_path(folder)))
         connection.sendall(line)
         connection.shutdown(socket.SHUT_WR)
         assert json.loads(connection.recv(4096))["ok"] is False
@@ -77,7 +79,7 @@ def test_the_baseline_is_not_skipped(tmp_path):
 
 def test_the_socket_is_for_its_owner_alone(engine):
     folder, *_ = engine
-    path = control.socket_path(folder)
+    path = doorway.socket_path(folder)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -86,9 +88,9 @@ def test_the_socket_is_for_its_owner_alone(engine):
 @pytest.mark.parametrize("cache_depth", [0, 120])
 def test_a_path_too_long_for_a_socket_is_shortened(monkeypatch, depth, cache_depth):
     monkeypatch.setenv("XDG_CACHE_HOME", f"/tmp/c{'c' * cache_depth}")
-    path = control.socket_path(Path(f"/tmp/r{'r' * depth}"))
+    path = doorway.socket_path(Path(f"/tmp/r{'r' * depth}"))
     assert len(os.fsencode(path)) <= 100
-    assert path != control.socket_path(Path(f"/tmp/q{'r' * depth}"))
+    assert path != doorway.socket_path(Path(f"/tmp/q{'r' * depth}"))
 
 
 def test_no_engine_is_said_with_the_mend(tmp_path):
@@ -140,7 +142,7 @@ def test_what_is_too_long_is_refused_at_both_ends(engine):
         control.send(folder, "approve", edits={"train.py": "x" * control.LONGEST_COMMAND})
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(10)
-        connection.connect(str(control.socket_path(folder)))
+        connection.connect(str(doorway.socket_path(folder)))
         connection.sendall(b"x" * control.LONGEST_COMMAND)
         assert json.loads(connection.recv(4096))["ok"] is False
 
@@ -226,3 +228,76 @@ def test_a_skip_while_a_score_is_on_its_way_says_so(tmp_path):
     assert control.send(tmp_path, "skip") == "nothing to skip: no trial is running; #5 is being scored"
     assert not made.take_skip()
     made.close()
+
+
+def test_an_engine_that_has_not_opened_its_door_is_said_to_be_getting_ready(tmp_path):
+    held = locks.lock(tmp_path / "engine.lock", "busy")
+    with pytest.raises(EngineNotReady, match="is still getting ready; try again"):
+        control.send(tmp_path, "pause")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:  # what an engine that was killed leaves behind
+        dead.bind(str(doorway.socket_path(tmp_path)))
+    with pytest.raises(EngineNotReady):
+        control.send(tmp_path, "pause")
+    held.close()
+    with pytest.raises(EngineUnreachable, match="no engine answers"):
+        control.send(tmp_path, "pause")
+
+
+def test_once_the_loop_has_ended_every_command_is_refused(engine):
+    folder, made, acknowledged = engine
+    control.send(folder, "stop")
+    assert made.finish()
+    for command in ("resume", "pause", "stop", "stop-now", "steer", "again"):
+        with pytest.raises(UsageError, match="the run has just ended; go on with: autoresearch resume run"):
+            control.send(folder, command)
+    assert made.stopping
+    assert not made.paused
+    assert len(acknowledged) == 1
+
+
+def test_a_peer_that_trickles_does_not_hold_the_door(engine, monkeypatch):
+    folder, *_ = engine
+    monkeypatch.setattr(control, "PEER_SECONDS", 0.3)
+    stop = threading.Event()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.connect(str(doorway.socket_path(folder)))
+
+        def trickle():
+            with contextlib.suppress(OSError):
+                while not stop.wait(0.05):
+                    peer.sendall(b"x")
+
+        thread = threading.Thread(target=trickle, daemon=True)
+        thread.start()
+        try:
+            assert control.send(folder, "pause", 20.0) == "holds at the next step"
+        finally:
+            stop.set()
+            thread.join(10)
+
+
+def test_a_command_in_many_pieces_is_one_command(engine):
+    folder, *_ = engine
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(10)
+        peer.connect(str(doorway.socket_path(folder)))
+        for piece in (b'{"comm', b'and": "pa', b'use"}', b"\n"):
+            peer.sendall(piece)
+        assert json.loads(peer.recv(4096)) == {"ok": True, "effect": "holds at the next step"}
+
+
+def test_nothing_is_sent_to_a_socket_in_a_folder_of_somebody_elses(tmp_path, monkeypatch):
+    run, mine = tmp_path / ("r" * 120), tmp_path / "mine"
+    run.mkdir()
+    mine.mkdir()
+    foreign = tmp_path / "foreign"
+    foreign.symlink_to(mine)
+    monkeypatch.setattr(control, "socket_path", lambda folder: foreign / "a.sock")
+    with pytest.raises(UsageError, match="belongs to somebody else"):
+        control.send(run, "pause")
+    monkeypatch.setattr(control, "socket_path", lambda folder: mine / "a.sock")
+    with pytest.raises(EngineUnreachable):
+        control.send(run, "pause")
+    monkeypatch.setattr(os, "getuid", lambda: -1)
+    with pytest.raises(UsageError, match="belongs to somebody else"):
+        control.send(run, "pause")

@@ -13,12 +13,13 @@ from test_approval import events
 
 from core import agents, control, opening, records
 from core import events as ev
+from core.commands import digest
 from core.errors import UsageError
 from core.experiment import Proposal
 from core.history import History, fold, reduce
 from core.launch import Options
 from core.loop import approve, commit, conclude, decide, move_branch, propose
-from core.run import Run
+from core.run import Run, drain
 
 
 class Reader:
@@ -231,3 +232,30 @@ def test_the_words_of_the_user_survive_the_journal(tmp_path):
             ev.AgainDone(0)]  # fmt: skip
     assert [records.from_record(records.to_record(event, 1.0)) for event in said] == said
     assert fold((event, 1.0) for event in said).approval
+
+
+def test_an_answer_does_not_hit_another_proposal_that_took_the_number(run):
+    record(run, propose)
+    run.record(ev.ApprovalAwaited(1, "the first"))
+    control.send(run.folder, "reject", number=1, seen=digest("the first"))
+    record(run, propose)
+    run.record(ev.ApprovalAwaited(1, "the second"))
+    for command in ("approve", "reject"):
+        with pytest.raises(UsageError, match="another #1 waits by now; look at it first"):
+            control.send(run.folder, command, number=1, seen=digest("the first"))
+    assert run.history.waiting is not None
+    assert control.send(run.folder, "approve", number=1, seen=digest("the second")) == "#1 begins now"
+
+
+def test_as_the_loop_ends_no_command_is_taken_any_more(run):
+    assert run.goes_on()
+    assert control.send(run.folder, "stop") == "stops after this experiment"
+    assert control.send(run.folder, "resume") == "goes on"
+    assert run.goes_on()
+    control.send(run.folder, "stop")
+    assert not run.goes_on()
+    for command, details in (("resume", {}), ("again", {"number": 0}), ("steer", {"text": "x"})):
+        with pytest.raises(UsageError, match="the run has just ended; go on with: autoresearch resume t"):
+            control.send(run.folder, command, **details)
+    ended = drain(run)
+    assert (ended.reason, run.history.asked_again, run.history.notes) == ("stopped", (), ())

@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from core import control, locks, records
 from core import events as ev
+from core.commands import Command
 from core.errors import UsageError
 from tui.app import Cockpit, Left
 from tui.feed import Feed

@@ -13,7 +13,7 @@ from typing import Any
 
 from recorded_run import STARTED_AT
 
-from core import control, locks, records
+from core import doorway, locks, records
 from core import events as ev
 
 
@@ -28,7 +28,7 @@ class Listener:
         self.may_answer.set()
         self.now = STARTED_AT + 10_000
         self._lock = locks.lock(folder / "engine.lock", "busy")
-        path = control.socket_path(folder)
+        path = doorway.socket_path(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -206,7 +206,7 @@ async def test_m_y_and_x_change_the_plot(recorded: Path) -> None:
         await pilot.pause()
         assert "peak memory" in screen(app)
         assert "log, by time" in screen(app)
-        assert "525 MB (the best)" in screen(app)
+        assert "525 MB at the best" in screen(app)
         await pilot.press("m")
         await pilot.pause()
         assert "tokens/s" in screen(app)

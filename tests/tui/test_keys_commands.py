@@ -10,6 +10,7 @@ from listening import OVER, listener
 from recorded_run import write_run
 
 from core import events as ev
+from core import locks
 from core.errors import UsageError
 from core.history import History
 from tui import asked, report, sending
@@ -267,3 +268,11 @@ async def test_ctrl_c_leaves_what_there_is_nothing_to_stop_in(tmp_path: Path) ->
         await until(pilot, lambda: app.return_value is not None)
     assert app.return_value is not None
     assert app.return_value.choice == "over"
+
+
+async def test_an_engine_that_is_still_getting_ready_is_not_called_silent(recorded: Path) -> None:
+    with locks.lock(recorded / "engine.lock", "busy"):
+        async with cockpit(recorded, (200, 40), live=False) as (app, pilot):
+            await pilot.press("p")
+            await until(pilot, lambda: "the engine of run nov20 is still getting ready; try again" in screen(app))
+            assert "kill" not in screen(app)

@@ -57,6 +57,7 @@ def test_the_screen_is_as_it_was(state: str, size: tuple[int, int], tmp_path: Pa
             t.press(keys)
         if WRITE:
             settled(t, lambda: False)
+            assert "val_bpb" in t.shown, f"no cockpit to be seen:\n{t.shown}"
             path.parent.mkdir(exist_ok=True)
             path.write_text(shown(t), encoding="utf-8")
             return

@@ -407,3 +407,19 @@ def test_what_is_to_come_stands_in_the_first_row_whatever_else_is_said(command: 
         assert said in "".join(piece for piece, _ in head(run.state, run.now, width))
     over = run.put(ev.RunEnded("stopped", "")).state
     assert said not in "".join(piece for piece, _ in head(over, run.now, 200))
+
+
+def test_a_script_that_is_used_up_needs_more_patches_first() -> None:
+    run = Run().whole(0)
+    assert run.state.history.run is not None
+    started = replace(run.state.history.run, agent="scripted:/w/rates.jsonl")
+    run.state = replace(run.state, history=replace(run.state.history, run=started))
+    run.put(ev.RunEnded("done", "all 2 patches of /w/rates.jsonl have been proposed"))
+    assert "write more patches to /w/rates.jsonl, then: `autoresearch resume t --experiments N`" in run.stands()[1]
+    run.put(ev.EngineStarted(1, True)).put(ev.RunEnded("done", "the limit was reached"))
+    assert "for more: `autoresearch resume t --experiments 20`" in run.stands()[1]
+
+
+def test_experiments_are_counted_without_the_baseline() -> None:
+    run = Run().whole(0).whole(1).put(ev.RunEnded("done", "the limit was reached"))
+    assert "1 experiment after the baseline: 0 kept, 1 discarded, 0 crashed" in shown(work(run.state, run.now, 120))

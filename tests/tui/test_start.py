@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from recorded_run import write_run
 from textual import events
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.widgets import OptionList
 
 from core.launch import Options, demo_folder, runs
 from core.locks import lock, lock_device
@@ -49,6 +51,8 @@ async def start_page(
     app = Cockpit(Path.cwd(), start=page)
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.screen is page)
+        if isinstance(page, StartScreen):
+            await until(pilot, lambda: page.query_one(OptionList).highlighted == 0)
         if isinstance(page, StartRunScreen):
             await until(
                 pilot, lambda: "until you stop it" in screen(app) or "×" in screen(app) or "about" in screen(app)
@@ -365,6 +369,21 @@ async def test_a_new_workspace_is_made_and_its_page_opens(tmp_path: Path) -> Non
         await until(pilot, lambda: "a new run in" in screen(app))
         await until(pilot, lambda: "of 300 s until you stop it" in screen(app))
         assert (tmp_path / "empty" / "mine" / "program.md").is_file()
+
+
+async def test_a_slow_disk_does_not_keep_the_page_from_being_there(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, workspaces = threading.Event(), starting.workspaces
+    monkeypatch.setattr(starting, "workspaces", lambda here: found.wait(30) and workspaces(here))
+    page = StartScreen(toy)
+    app = Cockpit(Path.cwd(), start=page)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "looking for tasks here" in screen(app))
+        await pilot.press("enter", "j", "enter")
+        assert app.screen is page
+        assert "demo" not in screen(app)
+        found.set()
+        await until(pilot, lambda: "› research in" in screen(app))
+        assert "looking for" not in screen(app)
 
 
 # --- the command

@@ -171,3 +171,15 @@ def test_the_app_that_only_looks_does_not_load_git() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_of_many_repositories_no_more_are_looked_into_than_are_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in range(9):
+        (tmp_path / f"w{k}" / ".git").mkdir(parents=True)
+        (tmp_path / f"w{k}" / "task.toml").write_text("broken")
+    looked_into, tasks_of = [], starting.tasks_of
+    monkeypatch.setattr(starting, "tasks_of", lambda root: looked_into.append(root.name) or tasks_of(root))
+    assert [tasks.root.name for tasks in starting.workspaces(tmp_path, 2)] == ["w0", "w1"]
+    assert looked_into == [tmp_path.name, "w0", "w1"]

@@ -20,13 +20,14 @@ from recorded_run import write_run
 
 from core import events as ev
 from tui.live import Live
-from tui.status_watch import live_words, watch_status
+from tui.status_watch import Place, live_words, watch_status
 
 AUTORESEARCH = str(Path(sys.executable).parent / "autoresearch")
 
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
+    (tmp_path / "work" / ".git").mkdir(parents=True)
     return write_run(tmp_path / "work" / ".autoresearch" / "nov20", 18)
 
 
@@ -162,3 +163,28 @@ def test_what_the_trial_did_not_say_is_left_out() -> None:
     assert live_words(Live(1, 1, step=7, loss=3.25, tokens_per_second=30100.0, eta_seconds=8.9)) == [
         "step 7, loss 3.2500, 30.1k tok/s, 8.9 s left"
     ]
+
+
+def test_a_terminal_that_knows_no_size_is_shown_all_the_same() -> None:
+    import fcntl
+    import os
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+        assert tuple(os.get_terminal_size(theirs)) == (0, 0)
+        with os.fdopen(os.dup(theirs), "w") as out:
+            place = Place(out)
+            place.show(["run nov20: running", "x" * 100])
+            place.show(["run nov20: done"])
+            place.leave()
+        written = os.read(ours, 4096).decode()
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert "run nov20: running" in written
+    assert "x" * 80 + "\x1b[K\r\n" + "x" * 20 in written
+    assert "\x1b[3A\rrun nov20: done" in written

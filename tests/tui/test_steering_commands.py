@@ -15,9 +15,11 @@ import pytest
 from conftest import TOY_SOURCE, autoresearch, commit_all, ended, git, history, rates_agent, until, waits
 
 from core import control
+from core.commands import digest
 from core.imported import import_run
 from core.launch import Options
 from tui import report
+from tui.cli import cli
 from tui.feed import Feed
 from tui.plain import attach, follow
 from tui.sources import Sources
@@ -146,6 +148,33 @@ def test_an_own_version_from_the_editor(toy, asking, tmp_path):
     assert called in autoresearch("diff", "1", cwd=toy).stdout
     assert called in (asking / "results.tsv").read_text()
     assert history(asking).experiments[1].description == called
+
+
+def test_an_answer_is_for_the_proposal_that_was_shown(toy, asking, tmp_path, monkeypatch):
+    """While the editor is open the proposal is rejected elsewhere, and another one takes its number."""
+    meanwhile = (
+        "import time\n"
+        "from pathlib import Path\n"
+        "from core import control\n"
+        "from core.history import fold\n"
+        "from core.journal import read\n"
+        f"run = Path({str(asking)!r})\n"
+        "control.send(run, 'reject', number=1, reason='elsewhere')\n"
+        "while (p := fold(read(run / 'journal.jsonl')).waiting) is None or p.description != 'worse': time.sleep(0.05)\n"
+        "path.write_text(path.read_text().replace('0.4', '0.31'))"
+    )
+    late = approve_edited(toy, editor(tmp_path, meanwhile))
+    assert late.returncode == 2
+    assert "another #1 waits by now; look at it first" in late.stderr
+    assert "your version was not taken; it is kept in" in late.stderr
+    assert history(asking).waiting.description == "worse"
+    sent = []
+    monkeypatch.setattr(control, "send", lambda folder, name, timeout, **details: sent.append(details) or "taken")
+    words = ["t", "--workspace", str(toy)]
+    for answer in ("approve", "reject"):
+        assert cli([answer, *words], standalone_mode=False) == 0
+    seen = digest(history(asking).pending.awaited.diff)
+    assert [details["seen"] for details in sent] == [seen, seen]
 
 
 def test_of_a_run_that_is_over_the_mend_is_said(toy, asking, tmp_path):

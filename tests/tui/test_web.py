@@ -135,6 +135,16 @@ async def test_what_is_no_message_of_the_pages_changes_nothing(served: Served) -
         assert len(served.pages) == 1
 
 
+async def test_no_keys_resize_a_page(served: Served) -> None:
+    async with let_in(served.url) as http, page(http, served.root) as it:
+        await it.until(lambda: "best 2.2993 (#13)" in it.shown)
+        for keys in ("\x1b[48;20000;20000;0;0t", "\x1b[48;20000", ";20000;0;0t", "\x1b[48;5;20;0;0t"):
+            await it.press(keys)
+        await it.press("?")
+        await it.until(lambda: "pause the run now" in it.shown)
+        assert served.pages[0].memory_info().rss < 400 * 2**20
+
+
 async def test_a_picture_goes_to_the_browser_and_not_to_the_servers_disk(served: Served, run_folder: Path) -> None:
     before = sorted(run_folder.parent.iterdir())
     async with let_in(served.url) as http, page(http, served.root) as it:

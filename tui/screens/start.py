@@ -30,6 +30,7 @@ An agent edits one file, a run of fixed length scores the edit with one number, 
 You watch, pause, skip, read the diffs; or sleep."""
 KEYS = "↑ ↓ choose   enter begin   q leave   ? more   check: autoresearch doctor"
 MORE = "j k and the mouse choose too   the cockpit has its own ?   commands: autoresearch --help"
+_LOOKING = Content("looking for tasks here …").stylize("dim")
 _DEMO = ("demo", "demo", "improve a small GPT on real text, here and now; needs nothing")
 _MAKE = ("make", "make a workspace", "program.md, train.py and task.toml in a new folder, to make your own")
 
@@ -56,12 +57,12 @@ class StartScreen(Screen[None]):
         self._recent: dict[str, Recent] = {}
         self._told: dict[str, tuple[str, str]] = {}  # name and words of what can be chosen
         self._marked = ""
-        self._places = {f"here{i}": tasks for i, tasks in enumerate(starting.workspaces(here))}
+        self._places: dict[str, starting.Tasks] = {}
 
     def compose(self) -> ComposeResult:
         yield Static("autoresearch", classes="box-title")
         yield Static(WORDS, id="words")
-        yield OptionList(*self._ways(), id="ways", compact=True, markup=False)
+        yield OptionList(Option(_LOOKING, disabled=True), id="ways", compact=True, markup=False)
         yield Static(KEYS, id="start-keys", classes="dim", markup=False)
 
     def _ways(self) -> list[Option]:
@@ -78,16 +79,20 @@ class StartScreen(Screen[None]):
         return Option(_drawn(name, words), id=id)
 
     def on_mount(self) -> None:
-        self.query_one(OptionList).highlighted = 0
-        self.find_runs()
+        self.find()
 
-    @work(group="runs", exclusive=True)
-    async def find_runs(self) -> None:
-        """List the runs to come back to: folders are looked at, which on a slow disk takes its time."""
+    @work(group="find", exclusive=True)
+    async def find(self) -> None:
+        """List the tasks that are here and the runs to come back to: folders are looked at, which on a slow disk takes
+        its time. Nothing can be chosen before the first row is what it stays."""
+        ways = self.query_one(OptionList)
+        places = await asyncio.to_thread(starting.workspaces, self.here)
+        self._places = {f"here{i}": tasks for i, tasks in enumerate(places)}
+        ways.clear_options().add_options(self._ways())
+        ways.highlighted = 0
         now = time.time()
         found = await asyncio.to_thread(recent_runs, self.root)
-        ways = self.query_one(OptionList)
-        if not found or self._recent:
+        if not found:
             return
         self._recent = {f"run{i}": run for i, run in enumerate(found)}
         ways.add_options([None, Option(Content("  come back to").stylize("dim"), disabled=True)])

@@ -6,15 +6,17 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from textual import messages
+from textual import events, messages
 from textual.app import App
 from textual.drivers.web_driver import WebDriver
+from textual.message import Message
 
 _LAST_SECONDS = 5.0
 
 
 class PageDriver(WebDriver):
-    """Textual's own, but that it ends with the server: Textual's goes on when nobody holds its pipes any more."""
+    """Textual's own, but that it ends with the server, where Textual's goes on when nobody holds its pipes any more,
+    and that no keys resize it."""
 
     def __init__(
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
@@ -28,6 +30,11 @@ class PageDriver(WebDriver):
             self._app.post_message(messages.ExitApp())
             if not self.exit_event.wait(_LAST_SECONDS):
                 os._exit(1)
+
+    def process_message(self, message: Message) -> None:
+        """What the keys amount to. A size is none of them: the server sends sizes by themselves, within bounds."""
+        if not isinstance(message, events.Resize):
+            super().process_message(message)
 
     def _write_whole(self, packet: bytes) -> int:
         with suppress(BrokenPipeError):  # the input ends as well, and that ends the app
