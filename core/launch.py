@@ -159,7 +159,7 @@ def find_run(workspace: Path, tag: str | None) -> Path:
 def command_for(run_folder: Path, words: str) -> str:
     """A command about this run, as it works typed in the current folder: `autoresearch approve nov20 --workspace …`."""
     root = run_folder.absolute().parent.parent
-    elsewhere = run_folder.parent.name == RUNS and root.is_dir() and find_workspace(Path.cwd()) != root.resolve()
+    elsewhere = run_folder.parent.name == RUNS and os.path.isdir(root) and find_workspace(Path.cwd()) != root.resolve()
     return f"autoresearch {words} {run_folder.name}" + (f" --workspace {shlex.quote(str(root))}" if elsewhere else "")
 
 

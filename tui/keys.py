@@ -33,7 +33,7 @@ KEYS = (
     Key("steer", "t", "t", "app.steer", "steer: a note to the agent", "Run", "steer", 3, first=True),
     Key("approval", "a", "a", "app.approval", "approval on, off: each proposal waits for yes", "Run"),
     Key("answer", "A", "A", "app.answer", "answer the proposal that waits: yes, no, edit", "Run", first=True),
-    Key("source", "e", "e", "app.source", "the experiment's source in $EDITOR, to look at", "Panes"),
+    Key("source", "e", "e", "app.source", "its source in $EDITOR, to look at", "Panes"),
     Key("select", "j,down", "j k ↓ ↑", "select(1)", "select the experiment below, above", "Experiments"),
     Key("up", "k,up", "", "select(-1)", "select the experiment above", "Experiments"),
     Key("live", "full_stop,g,home", ". g", "newest", "select the newest, and follow it", "Experiments", "live", 3),

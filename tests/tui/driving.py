@@ -40,7 +40,7 @@ class Engine:
             return None
         if self.refusal:
             raise UsageError(self.refusal)
-        self.details.append(details)
+        self.details.append({key: value for key, value in details.items() if key != "seen"})
         return f"{command} taken"
 
     def write(self, *events: ev.Event) -> None:

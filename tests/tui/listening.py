@@ -23,6 +23,7 @@ class Listener:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.heard: list[dict[str, Any]] = []
+        self.seen: list[str] = []  # by which digest an answer named its proposal; not in `heard`
         self.answers: dict[str, str | Exception] = {}
         self.may_answer = threading.Event()
         self.may_answer.set()
@@ -69,6 +70,7 @@ class Listener:
             with connection, contextlib.suppress(OSError):
                 with connection.makefile("rb") as lines:
                     line = json.loads(lines.readline() or b"{}")
+                self.seen.append(line.pop("seen", ""))
                 self.heard.append(line)
                 self.may_answer.wait(30)
                 answer = self.answers.get(line["command"], "as you wish")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from driving import cockpit, experiments, screen, until
-from listening import OVER, Listener, listener, waiting
+from listening import DIFF, OVER, Listener, listener, waiting
 from recorded_run import write_run
 from textual.pilot import Pilot
 
 from core import events as ev
+from core.commands import digest
 from core.errors import UsageError
 from tui import programs
 from tui.app import Cockpit, Left
@@ -53,6 +54,7 @@ async def test_y_approves_what_waits(tmp_path: Path) -> None:
         await pilot.press("A", "y")
         await until(pilot, lambda: "approve: #19 begins now" in screen(app))
         assert engine.heard == [{"command": "approve", "number": 19}]
+        assert engine.seen == [digest(DIFF)]
         engine.write(ev.Approved(19))
         await until(pilot, lambda: "WAITS" not in screen(app) and "A answer" not in screen(app))
         await until(pilot, lambda: "approve:" not in screen(app))

@@ -50,6 +50,15 @@ async def test_by_score_the_best_is_first_and_crashes_are_last(tmp_path: Path) -
         await until(pilot, lambda: "by score" not in screen(app) and " kept " in screen(app))
 
 
+async def test_who_follows_and_turns_to_the_scores_sees_the_best(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 40, live=False, ended=True)) as (app, pilot):
+        await until(pilot, lambda: "DONE" in screen(app))
+        assert experiments(app).following
+        await pilot.press("O")
+        await until(pilot, lambda: "by score" in screen(app))
+        assert experiments(app).selected == app.state.history.incumbent == listed(app)[0]
+
+
 async def test_by_score_what_is_read_stays_where_it_is(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "nov20", 40)
     with engine_of(folder) as engine:

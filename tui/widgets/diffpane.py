@@ -87,7 +87,8 @@ class DiffPane(Vertical):
     def _beside(self) -> Experiment | None:
         """That experiment itself."""
         other = self._other(self._state.history, self._entry) if self._named and self._entry else None
-        return None if other is None else find(self._state.history, other)
+        itself = self._entry is not None and other == self._entry.number
+        return None if other is None or itself else find(self._state.history, other)
 
     def _other(self, history: History, entry: Experiment | Pending) -> int | None:
         """The experiment that it is compared with."""
@@ -110,8 +111,10 @@ class DiffPane(Vertical):
     @work(exclusive=True, thread=True)
     def _compare(self, question: tuple[object, ...], history: History, number: int, other: int | None) -> None:
         try:
-            old = self._sources.of(history, other or 0)
-            diff, trouble = compare(old, self._sources.of(history, number), self._around), ""
+            diff, trouble = "", ""
+            if other != number:
+                old = self._sources.of(history, other or 0)
+                diff = compare(old, self._sources.of(history, number), self._around)
         except (LookupError, ValueError, OSError) as error:
             entry = find(history, number)
             diff, trouble = diff_of(entry or history.pending) or "", text.one_line(f"cannot be compared: {error}")

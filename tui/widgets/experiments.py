@@ -79,7 +79,10 @@ class ExperimentList(ScrollView, can_focus=False):
         """List by score, the best first, or by number again. By score nothing is followed."""
         listing = self.listing
         order: Order = "number" if listing.order == "score" else "score"
+        was_following = self.following
         self._list(Listing(self._state.history, listing.filter, listing.search, order))
+        if was_following:  # nothing was chosen that should stay in view
+            self.select(self.listing.number(0))
 
     def _list(self, listing: Listing) -> None:
         """Show this listing; what was selected stays so where it is listed."""

@@ -138,8 +138,10 @@ def work(state: State, now: float, width: int) -> list[Piece]:
     h, live = state.history, state.live
     stands = standing(state, now)
     if stands.over:
-        each = f"experiment{'' if h.proposals == 1 else 's'} after the baseline"
-        return fit([part(20, (f"{h.proposals} {each}: {counts(state)}" if h.run else "", ""))], [], width)
+        each = f"{h.proposals} experiment{'' if h.proposals == 1 else 's'}"
+        whole = f"{each} after the baseline: {counts(state)}"
+        told = whole if len(whole) <= width else f"{each}: {counts(state)}"
+        return fit([part(20, (told if h.run else "", ""))], [], width)
     doing = "held" if stands.glyph == text.PAUSED else activity(state)
     left = [part(20, (f"{doing} {label(state)}" if h.run else "preparing", "live"))]
     if live and h.phase in ("training", "evaluating", "deciding"):
