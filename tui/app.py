@@ -27,6 +27,7 @@ from tui.standing import standing
 from tui.window import GREETING, Left
 
 if TYPE_CHECKING:
+    from tui.ahead import Ahead
     from tui.screens.answer import Reply
 
 __all__ = ["GREETING", "Cockpit", "Left", "run_cockpit", "run_start"]
@@ -39,16 +40,23 @@ _KEPT = {
 }
 
 
-def run_cockpit(run_folder: Path, *, new: bool = False, read_only: bool = False, replay: float | None = None) -> Left:
+def run_cockpit(
+    run_folder: Path,
+    *,
+    new: bool = False,
+    read_only: bool = False,
+    replay: float | None = None,
+    ahead: Ahead | None = None,
+) -> Left:
     """Show a run until the user leaves. `new`: the run has just begun, so say how to get about. `read_only`: nothing is
-    sent to an engine. `replay`: show it as it happened, so many times faster."""
+    sent to an engine. `replay`: show it as it happened, so many times faster. `ahead`: its journal, being read."""
     if replay is not None:
         from tui.replay import Replay
 
         feed = Replay(run_folder, replay)
         return _shown(Cockpit(run_folder, feed=feed, clock=feed.clock, read_only=True))
     resume = resume_command(run_folder) if read_only else command_for(run_folder, "resume")
-    looks = Feed(run_folder, resume=resume, recorded=read_only)
+    looks = Feed(run_folder, resume=resume, recorded=read_only, ahead=ahead)
     return _shown(Cockpit(run_folder, new=new, feed=looks, read_only=read_only))
 
 

@@ -23,6 +23,7 @@ from core.facts import replace
 from core.history import History, Pending
 from core.history import reduce as reduce_history
 from tui import pace, text
+from tui.ahead import Ahead, worth_it
 from tui.asked import Asked, after
 from tui.live import Live, report, step_words
 from tui.load import Gauge, Load
@@ -31,6 +32,7 @@ from tui.tail import Lines, Tail, parse, to_event
 
 _ALIVE_EVERY_SECONDS = 1.0
 _STEPS_TOLD = 200
+_AHEAD_SECONDS = 0.1  # of waiting at once for what is being read ahead
 _FEW_LINES = 3  # up to which a trial that prints them is told from its telemetry too
 
 
@@ -137,6 +139,22 @@ def _counts(state: State, history: History) -> Mapping[str, int]:
     return counts
 
 
+def read_ahead(run_folder: Path) -> Ahead | None:
+    """A journal being read by another process, for a Feed to take; None where that would not be faster."""
+    journal = run_folder / "journal.jsonl"
+    if not worth_it(journal):
+        return None
+
+    def compute() -> tuple[State, Lines]:
+        state, lines = State(), Lines(journal)
+        while True:
+            state = fold(state, filter(None, map(to_event, filter(None, map(parse, lines.read())))))
+            if not lines.more:
+                return state, lines
+
+    return Ahead(compute)
+
+
 @dataclass(frozen=True, slots=True)
 class JournalLine:
     """One complete line: as it was read, and the event in it if this version knows it."""
@@ -160,6 +178,7 @@ class Feed:
         *,
         resume: str | None = None,
         recorded: bool = False,
+        ahead: Ahead | None = None,
     ) -> None:
         self.run_folder = run_folder
         self.state = State(resume=resume, recorded=recorded)
@@ -169,6 +188,7 @@ class Feed:
         self._alive_at = -math.inf
         self._gauge = Gauge()
         self._journal = Lines(run_folder / "journal.jsonl")
+        self._ahead = ahead
         self._telemetry: Lines | None = None
         self._log: Tail | None = None
         self._reports: Tail | None = None
@@ -182,10 +202,12 @@ class Feed:
     @property
     def behind(self) -> bool:
         """Whether the journal holds more than the last reading took."""
-        return self._journal.more
+        return self._journal.more or self._ahead is not None
 
     def read(self) -> list[JournalLine]:
         """Take in what is new; `state` is another object if, and only if, something changed."""
+        if self._ahead is not None and not self._take_ahead(self._ahead):
+            return []
         self._check_engine()
         lines, events = [], []
         records = self._journal.read()
@@ -209,6 +231,20 @@ class Feed:
             self._read_engine_log()
             self._read_load()
         return lines
+
+    def _take_ahead(self, ahead: Ahead) -> bool:
+        """Take what was read ahead; whether that is settled."""
+        try:
+            result = ahead.result(_AHEAD_SECONDS)
+        except EOFError:
+            self._ahead = None
+            return True
+        if result is None:
+            return False
+        self._ahead = None
+        state, self._journal = result[0]
+        self.state = replace(state, resume=self.state.resume, recorded=self.state.recorded)
+        return True
 
     def _check_engine(self) -> None:
         # Before the journal is read: of an engine found gone, everything it wrote is then in this reading.

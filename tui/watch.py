@@ -26,12 +26,15 @@ def watch(folder: Path, *, plain: bool, as_json: bool, new: bool) -> int:
     if terminal() and not (plain or as_json):
         gc.disable()  # until the first painting is there: see RunWindow
         from tui import report
+        from tui.feed import read_ahead
+
+        ahead = read_ahead(folder)
         from tui.app import run_cockpit
 
         if new and (started := report.history(folder).run):
             for line in (*started.notes, started.plan):
                 say(line)
-        return _left(folder, run_cockpit(folder, new=new))
+        return _left(folder, run_cockpit(folder, new=new, ahead=ahead))
     from tui.plain import follow
 
     try:
@@ -59,9 +62,12 @@ def look(folder: Path, replay: float | None) -> int:
         click.echo(report.status_text(folder))
         return 0
     gc.disable()  # until the first painting is there: see RunWindow
+    from tui.feed import read_ahead
+
+    ahead = read_ahead(folder) if replay is None else None
     from tui.app import run_cockpit
 
-    left = run_cockpit(folder, new=False, read_only=True, replay=replay)
+    left = run_cockpit(folder, new=False, read_only=True, replay=replay, ahead=ahead)
     if left.message:
         say(left.message)
     return 0
