@@ -1,92 +1,53 @@
-"""The agent `search` on a made-up objective, against random changes of one constant at a time.
+"""The agent `search` as it is, its first version, and random changes, on a made-up objective: who gets how far?
 
-    python bench/search.py [--runs 20] [--experiments 20]
+    python bench/search.py [--seeds 20] [--experiments 40]
 
-The objective is a smooth function of the reference's constants (a pseudo-Huber valley in each coordinate, the rates'
-optimum moving with the root of the batch) plus noise; each run draws where the optima lie and how much each matters.
+What is compared is the true value, without noise, of what each has kept in the end, in per cent below the start. Every
+agent gets the same worlds, the same number of experiments, and the judge's own rule, noise included.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import statistics
+import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import first_search
+from objective import SEQUENCE_LENGTH, Objective, World
 
 from core.agents import Agent, Refused, Request
 from core.agents.constants import Value, edit, read
 from core.agents.fit import fitted
 from core.agents.search import Search
 from core.agents.space import hyperparameters
+from core.desk import Paper
 from core.events import RunStarted
 from core.experiment import Experiment, Measurement, Proposal, Verdict
 from core.history import History
+from core.judge import Score, greedy
 
-SOURCE = """\
-ASPECT_RATIO = 64
-HEAD_DIM = 128
-WINDOW_PATTERN = "SSSL"
-TOTAL_BATCH_SIZE = 2**13
-EMBEDDING_LR = 0.6
-UNEMBEDDING_LR = 0.004
-MATRIX_LR = 0.04
-SCALAR_LR = 0.5
-WEIGHT_DECAY = 0.2
-ADAM_BETAS = (0.8, 0.95)
-WARMUP_RATIO = 0.0
-WARMDOWN_RATIO = 0.5
-FINAL_LR_FRAC = 0.0
-DEPTH = 2
-DEVICE_BATCH_SIZE = 16
-SEED = 42
-"""
-SEQUENCE_LENGTH = 256
-NOISE = 0.002  # of a value around 2
-# name: (weight, width in coordinates); the optimum lies about a width or two away
-VALLEYS = {
-    "TOTAL_BATCH_SIZE": (0.06, 1.5), "DEPTH": (0.05, 1.0), "ASPECT_RATIO": (0.03, 1.0), "HEAD_DIM": (0.01, 1.0),
-    "MATRIX_LR": (0.04, 0.8), "EMBEDDING_LR": (0.03, 1.0), "UNEMBEDDING_LR": (0.02, 1.0), "SCALAR_LR": (0.006, 1.5),
-    "ADAM_BETAS[0]": (0.005, 1.0), "ADAM_BETAS[1]": (0.006, 1.0), "WEIGHT_DECAY": (0.004, 1.5),
-    "WARMDOWN_RATIO": (0.015, 0.25), "WARMUP_RATIO": (0.01, 0.1), "FINAL_LR_FRAC": (0.006, 0.1),
-}  # fmt: skip
-
-
-class Objective:
-    """value(source): lower is better, about 2 at the start. The optima are this seed's."""
-
-    def __init__(self, seed: int) -> None:
-        self._rng = rng = random.Random(f"objective {seed}")
-        self._start = {h.key: h.x for h in hyperparameters(_values(SOURCE))}
-        self._optimum, self._weight = {}, {}
-        for key, (weight, width) in VALLEYS.items():
-            self._optimum[key] = self._start[key] + width * rng.gauss(0, 1.2)
-            self._weight[key] = weight * math.exp(rng.gauss(0, 0.7))
-
-    def value(self, source: str) -> float:
-        x = {h.key: h.x for h in hyperparameters(_values(source))}
-        batch = x["TOTAL_BATCH_SIZE"] - self._start["TOTAL_BATCH_SIZE"]
-        total = 1.9
-        for key, (_, width) in VALLEYS.items():
-            optimum = self._optimum[key] + (0.5 * batch if key.endswith("_LR") else 0.0)
-            total += self._weight[key] * (math.hypot(1, (x[key] - optimum) / width) - 1)
-        return total + self._rng.gauss(0, NOISE / 2)
-
-
-def _values(source: str) -> dict[str, Value]:
-    return {name: constant.value for name, constant in read(source).items()}
+RUN = RunStarted(
+    "bench", "", "", {}, "cuda", "cpu", "", 0, "", "", {"sequence_length": SEQUENCE_LENGTH}, 15.0, None, None, ""
+)
 
 
 class OneAtATime:
     """Random search: one hyperparameter, uniformly chosen, moved by a normal step of the same usual size."""
+
+    reads_notes, repairs = False, 0
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(f"random {seed}")
 
     def propose(self, request: Request) -> Proposal:
         source = request.sources["train.py"]
-        values = _values(source)
+        values: dict[str, Value] = {name: constant.value for name, constant in read(source).items()}
         for _ in range(200):
             h = self._rng.choice(hyperparameters(values))
             value = self._rng.choice(h.options) if h.options else h.at(h.x + self._rng.gauss(0, 1.5 * h.step))
@@ -100,57 +61,92 @@ class OneAtATime:
         raise Refused("nothing new")
 
 
-def research(agent: Agent, objective: Objective, experiments: int) -> list[Experiment]:
-    """A run without a machine: propose, score, keep what is lower."""
-    source, seen = SOURCE, {SOURCE}
-    value = objective.value(source)
-    done = [_experiment(0, Proposal({}, "baseline", ""), value, None, None)]
-    run = RunStarted(
-        "bench", "", "", {}, "cuda", "cpu", "", 0, "", "", {"sequence_length": SEQUENCE_LENGTH}, 15.0, None, None, ""
+def research(agent: Agent, objective: Objective, experiments: int) -> tuple[History, list[str]]:
+    """A run without a machine: propose, measure, keep what is better. Returns the sources of all experiments too."""
+    sources = [objective.start]
+    history = _after(History(run=RUN), Proposal({}, "baseline", ""), objective.measure(objective.start))
+    desk = Paper(Path(tempfile.gettempdir()))
+    while len(sources) <= experiments:
+        best = sources[history.incumbent or 0]
+        request = Request(
+            len(sources), {"train.py": best}, "", history, "min", lambda e: e["train.py"] not in sources, desk
+        )
+        try:
+            proposal = agent.propose(request)
+        except Refused:
+            history = replace(history, refused=history.refused + 1)
+            continue
+        sources.append(proposal.edits["train.py"])
+        history = _after(history, proposal, objective.measure(sources[-1]))
+    return history, sources
+
+
+def _after(history: History, proposal: Proposal, measured: Measurement | str) -> History:
+    number, best = len(history.experiments), history.best.measurement if history.best else None
+    measurement = measured if isinstance(measured, Measurement) else None
+    verdict = (
+        greedy("min", Score(measurement.value, 16), Score(best.value, 16) if best else None) if measurement else None
     )
-    history = History(run=run, experiments=tuple(done), incumbent=0)
-    for number in range(1, experiments + 1):
-        request = Request(number, {"train.py": source}, "", history, "min", lambda e: e["train.py"] not in seen)
-        proposal = agent.propose(request)
-        text = proposal.edits["train.py"]
-        seen.add(text)
-        new = objective.value(text)
-        done.append(_experiment(number, proposal, new, history.incumbent, value))
-        incumbent = history.incumbent
-        if new < value:
-            source, value, incumbent = text, new, number
-        history = replace(history, experiments=tuple(done), incumbent=incumbent)
-    return done
-
-
-def _experiment(number: int, proposal: Proposal, value: float, incumbent: int | None, best: float | None) -> Experiment:
-    kept = best is None or value < best
-    return Experiment(
+    experiment = Experiment(
         number=number, commit=f"{number:040x}", parent="", description=proposal.description,
-        hypothesis=proposal.hypothesis, diff="", lines=16, details=proposal.details,
-        measurement=Measurement(value, 15.0, 20.0, 500.0), verdict=Verdict("keep" if kept else "discard", ""),
-        incumbent=incumbent, delta=None if best is None else value - best, trials=1, trial=1,
+        hypothesis=proposal.hypothesis, diff="", lines=16, details=proposal.details, measurement=measurement,
+        verdict=verdict or Verdict("crash", str(measured)), incumbent=history.incumbent,
+        delta=measurement.value - best.value if measurement and best else None, trials=1, trial=1,
     )  # fmt: skip
+    kept = experiment.verdict.outcome == "keep"
+    return replace(
+        history, experiments=(*history.experiments, experiment), incumbent=number if kept else history.incumbent
+    )
+
+
+def compare(
+    agents: Mapping[str, Callable[[int], Agent]], seeds: int, experiments: int, worlds: Sequence[World]
+) -> None:
+    """Print the table. The last column pairs every agent with the first one, seed by seed."""
+    print(f"{seeds} seeds, {experiments} experiments each; per cent below the start, true value of what was kept")
+    print(f"{'world':9} {'agent':22} {'mean':>6} {'sd':>5} {'min':>6} {'max':>6} {'kept':>5} {'crash':>5} {'ms':>5}  "
+          "against the first")  # fmt: skip
+    for world in worlds:
+        first: list[float] = []
+        for name, make in agents.items():
+            gains, kept, crashed, started = [], [], [], time.perf_counter()
+            for seed in range(seeds):
+                objective = Objective(seed, world)
+                history, sources = research(make(seed), objective, experiments)
+                start, end = (objective.value(sources[i]) for i in (0, history.incumbent or 0))
+                gains.append(100 * (1 - end / start))
+                kept.append(history.count("keep"))
+                crashed.append(history.count("crash"))
+            each = 1000 * (time.perf_counter() - started) / (seeds * experiments)
+            first = first or gains
+            print(f"{world:9} {name:22} {statistics.mean(gains):6.2f} {statistics.stdev(gains):5.2f} {min(gains):6.2f} "
+                  f"{max(gains):6.2f} {statistics.mean(kept):5.1f} {statistics.mean(crashed):5.1f} {each:5.0f}  "
+                  f"{_paired(gains, first)}", flush=True)  # fmt: skip
+
+
+def _paired(gains: Sequence[float], first: Sequence[float]) -> str:
+    if gains is first:
+        return ""
+    differences = [a - b for a, b in zip(gains, first, strict=True)]
+    error = statistics.stdev(differences) / len(differences) ** 0.5
+    better = sum(d > 0 for d in differences)
+    return (
+        f"{statistics.mean(differences):+.2f} ± {error:.2f} (standard error), better in {better} of {len(differences)}"
+    )
+
+
+def arguments(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--experiments", type=int, default=40)
+    parser.add_argument("--worlds", nargs="*", choices=get_args(World), default=get_args(World))
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="search against random changes, on a made-up objective")
-    parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--experiments", type=int, default=20)
-    arguments = parser.parse_args()
-    for name, make in {"search": Search, "random, one at a time": OneAtATime}.items():
-        gains, keeps = [], []
-        started = time.perf_counter()
-        for seed in range(arguments.runs):
-            done = research(make(seed), Objective(seed), arguments.experiments)
-            values = [e.measurement.value for e in done if e.measurement]
-            gains.append(100 * (1 - min(values) / values[0]))
-            keeps.append(sum(e.verdict.outcome == "keep" for e in done) - 1)
-        each = 1000 * (time.perf_counter() - started) / (arguments.runs * arguments.experiments)
-        print(
-            f"{name:22s} best {statistics.mean(gains):5.2f} % below the start ({min(gains):.2f} to {max(gains):.2f}), "
-            f"{statistics.mean(keeps):.1f} kept of {arguments.experiments}, {each:.0f} ms a proposal"
-        )
+    asked = arguments("search against its first version and random changes, on a made-up objective")
+    agents = {"search, first version": first_search.Search, "search": Search, "random, one at a time": OneAtATime}
+    compare(agents, asked.seeds, asked.experiments, asked.worlds)
 
 
 if __name__ == "__main__":

@@ -155,10 +155,11 @@ class Control:
         """Block until the run is no longer paused, or has to stop."""
         self.wait_until(lambda: not self.paused)
 
-    def wait_until(self, answered: Callable[[], bool]) -> None:
-        """Block until this is so, or the run has to stop. Looked at again after every command, and only then."""
+    def wait_until(self, answered: Callable[[], bool], limit: float | None = None) -> None:
+        """Block until this is so, or the run has to stop, or so many seconds are over. Looked at again after every
+        command, and only then."""
         with self._changed:
-            self._changed.wait_for(lambda: answered() or self.stopping or self.stopping_now)
+            self._changed.wait_for(lambda: answered() or self.stopping or self.stopping_now, limit)
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """The engine's process: open the run, say so to whoever launched it, do the research.
 
-python -P -m core.engine REPORTS OPTIONS     (REPORTS is a descriptor, OPTIONS is JSON; see core/launch.py)
+python -P -m core.engine REPORTS OPTIONS [KEY]     (OPTIONS is JSON, the others are descriptors; see core/launch.py)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import IO
 
-from core import sandbox
+from core import sandbox, secrets
 from core.errors import AutoresearchError, UsageError
 from core.launch import Options
 from core.opening import open_run
@@ -42,6 +42,8 @@ class Reports:
 def main(argv: list[str]) -> int:
     """Open the run, say so, do the research."""
     reports = Reports(int(argv[0]))
+    if len(argv) > 2:
+        secrets.take(int(argv[2]))
     for ignored in (signal.SIGHUP, signal.SIGINT):
         signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # called off: children go too

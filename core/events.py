@@ -10,7 +10,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from core.agent_events import (
+    AgentWaits,
+    CallReserved,
+    CallSettled,
+    ProgramRead,
+    ProposalRefused,
+    Proposed,
+    Proposing,
+    Remembered,
+    RepairProposed,
+)
 from core.experiment import Outcome
+
+__all__ = [  # from here as well
+    "AgentWaits",
+    "CallReserved",
+    "CallSettled",
+    "ProgramRead",
+    "ProposalRefused",
+    "Proposed",
+    "Proposing",
+    "Remembered",
+    "RepairProposed",
+]
 
 # --- the run ---------------------------------------------------------------------------------------------------------
 
@@ -50,6 +73,9 @@ class EngineStarted:
     experiments: int | None = None  # the limit in force from here on
     hours: float | None = None
     keep_checkpoints: bool = False  # all of them, not only those of kept experiments and of the last few
+    agent_options: Mapping[str, Any] = field(default_factory=dict)  # model, effort, prices, …; in force from here on
+    max_dollars: float | None = None  # in all, this run's earlier engines included
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,36 +122,6 @@ class RunEnded:
 
 
 # --- an experiment ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Proposing:
-    """The agent was asked for a proposal."""
-
-    number: int
-    incumbent: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalRefused:
-    """Refused before it was committed: no edit, does not parse, a duplicate. Not an experiment."""
-
-    number: int
-    reason: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """The intent: the whole edit, durable before anything else happens. The baseline's edits are empty."""
-
-    number: int
-    parent: str
-    incumbent: int | None
-    edits: Mapping[str, str]
-    description: str
-    hypothesis: str
-    details: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +287,8 @@ class AgainDone:
 
 Event = (
     RunStarted | EngineStarted | RunPaused | RunContinued | Acknowledged | Steered | ApprovalTurned | RunEnded
-    | Proposing | ProposalRefused | Proposed | ApprovalAwaited | Approved | Rejected | Committed | TrialStarted
-    | TrialReady | TrialHeld | TrialContinued | TrialDone | TrialVoid | Measured | Crashed | Judged | BranchMoved
-    | ExperimentDone | AgainAsked | AgainStarted | AgainDone
+    | Proposing | ProgramRead | CallReserved | CallSettled | AgentWaits | Remembered | ProposalRefused | Proposed
+    | ApprovalAwaited | Approved | Rejected | Committed | TrialStarted | TrialReady | TrialHeld | TrialContinued
+    | TrialDone | TrialVoid | Measured | Crashed | RepairProposed | Judged | BranchMoved | ExperimentDone
+    | AgainAsked | AgainStarted | AgainDone
 )  # fmt: skip

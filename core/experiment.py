@@ -50,6 +50,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """An attempt at an experiment that crashed, before the one that stands for it."""
+
+    commit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """Another trial of a finished experiment, asked for by the user. `reason` says why it has no measurement."""
 
@@ -67,6 +75,7 @@ class Experiment:
     diff: unified diff of the artifact against its parent; for the baseline, empty.
     repeats: trials after the verdict; they change nothing about it.
     edited: whether the user changed the proposal before approving it.
+    repairs: attempts that crashed and were mended by the agent, before the one that this experiment is.
     """
 
     number: int
@@ -86,3 +95,4 @@ class Experiment:
     log_tail: str = ""
     repeats: tuple[Repeat, ...] = ()
     edited: bool = False
+    repairs: tuple[Repair, ...] = ()

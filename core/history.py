@@ -6,40 +6,16 @@ history = fold(events)          # or, one event at a time: history = reduce(hist
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 from core import events as ev
-from core.experiment import Experiment, Measurement, Repeat, Verdict
+from core.experiment import Experiment, Measurement, Repeat
 from core.facts import replace
+from core.in_flight import Pending, Phase, approved, once_more, repaired
 from core.notes import Note
+from core.spending import Spent, Usage
 
-Phase = Literal[
-    "starting", "proposing", "approving", "committing", "startup", "training", "evaluating", "deciding", "ended"
-]
-
-
-@dataclass(frozen=True)
-class Pending:
-    """The experiment in flight: what is known of it so far."""
-
-    number: int
-    proposed: ev.Proposed | None = None
-    committed: ev.Committed | None = None
-    trial: int = 0  # of the last trial that was started
-    trial_open: bool = False  # started and neither done with its measurement, nor crashed, nor void
-    pid: int | None = None
-    trials: int = 0  # trials that were measured or crashed
-    measurement: Measurement | None = None
-    crashed: ev.Crashed | None = None
-    judged: ev.Judged | None = None
-    held_since: float | None = None
-    ready_at: float | None = None
-    held_seconds: float = 0.0  # within this trial, since READY
-    awaited: ev.ApprovalAwaited | None = None  # it waits for the user's word
-    approved: bool = False
-    edited: bool = False  # the user changed the proposal
-    again: bool = False  # another trial of a finished experiment
+__all__ = ["History", "Pending", "Phase", "fold", "reduce"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +38,12 @@ class History:
     notes: tuple[Note, ...] = ()
     notes_asked: int = 0  # how many there were when the agent was last asked
     notes_read: int = 0  # how many there were at the asking that it has answered
+    memory: tuple[Note, ...] = ()  # the agent's notes to itself
+    program: str = ""  # program.md as it was last read
+    programs: int = 0  # how many versions of it were read
+    spent: Spent = field(default_factory=Spent)
+    waits: ev.AgentWaits | None = None  # what the agent waits for before it tries again, if it does
+    waits_since: float = 0.0
     rejected: tuple[ev.Proposed, ...] = ()
     approval: bool = False  # whether every proposal waits for the user's word
     asked_again: tuple[int, ...] = ()  # experiments that the user wants another trial of
@@ -121,7 +103,7 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
             return replace(h, run=event, started_at=time)
         case ev.EngineStarted():
             phase: Phase = "approving" if h.waiting else "starting"
-            return replace(h, engine=event, ended=None, paused=None, paused_since=None, phase=phase)
+            return replace(h, engine=event, ended=None, paused=None, paused_since=None, phase=phase, waits=None)
         case ev.RunPaused():
             return replace(h, paused=event, paused_since=time)
         case ev.RunContinued():
@@ -131,7 +113,22 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
         case ev.Proposing():
             return replace(h, phase="proposing", pending=Pending(event.number), notes_asked=len(h.notes))
         case ev.ProposalRefused():
-            return replace(h, refused=h.refused + 1, last_refusal=event, notes_read=h.notes_asked)
+            p = h.pending
+            unmended = replace(p, beyond_repair=True) if p and p.crashed else p
+            return replace(
+                h, refused=h.refused + 1, last_refusal=event, notes_read=h.notes_asked, waits=None, pending=unmended
+            )
+        case ev.ProgramRead():
+            return replace(h, program=event.text, programs=h.programs + 1)
+        case ev.CallReserved():
+            return replace(h, spent=h.spent.reserved(event.call, event.tokens, event.dollars), waits=None)
+        case ev.CallSettled():
+            usage = Usage(event.input, event.cache_read, event.cache_write, event.output)
+            return replace(h, spent=h.spent.settled(event.call, usage, event.dollars))
+        case ev.AgentWaits():
+            return replace(h, waits=event, waits_since=time)
+        case ev.Remembered():
+            return replace(h, memory=(*h.memory, Note(event.number, event.text, time)))
         case ev.Acknowledged():
             return h
         case ev.Steered():
@@ -168,11 +165,11 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
     match event:
         case ev.Proposed():
             pending = Pending(event.number, proposed=event)
-            return replace(h, phase="committing", pending=pending, notes_read=h.notes_asked)
+            return replace(h, phase="committing", pending=pending, notes_read=h.notes_asked, waits=None)
         case ev.ApprovalAwaited():
             return replace(h, phase="approving", pending=replace(p, awaited=event))
         case ev.Approved():
-            return replace(h, phase="committing", pending=_approved(p, event))
+            return replace(h, phase="committing", pending=approved(p, event))
         case ev.Rejected():
             return _rejected(h, p, event, time)
         case ev.Committed():
@@ -200,6 +197,8 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
         case ev.Crashed():
             p = replace(p, crashed=event, trial=p.trial or event.trial, trials=p.trials + 1, trial_open=False)
             return replace(h, phase="deciding", pending=p)
+        case ev.RepairProposed():
+            return replace(h, phase="committing", pending=repaired(p, event), waits=None)
         case ev.Judged():
             return replace(h, pending=replace(p, judged=event))
         case ev.BranchMoved():
@@ -210,47 +209,19 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
 
 
 def _finished(h: History, p: Pending) -> History:
-    if not (p.proposed and p.committed and p.judged) or (h.experiments and p.number <= h.experiments[-1].number):
+    experiment = p.finished()
+    if experiment is None or (h.experiments and p.number <= h.experiments[-1].number):
         return h  # a foreign or damaged line: nothing to conclude from it
-    experiment = Experiment(
-        number=p.number,
-        commit=p.committed.commit,
-        parent=p.proposed.parent,
-        description=p.proposed.description,
-        hypothesis=p.proposed.hypothesis,
-        diff=p.committed.diff,
-        lines=p.committed.lines,
-        details=p.proposed.details,
-        measurement=p.measurement,
-        verdict=Verdict(p.judged.outcome, p.judged.reason),
-        incumbent=p.judged.incumbent,
-        delta=p.judged.delta,
-        trials=p.trials,
-        trial=p.trial,
-        log_tail=p.crashed.log_tail if p.crashed else "",
-        edited=p.edited,
-    )
-    kept = experiment.verdict.outcome == "keep"
     return replace(
         h,
         experiments=(*h.experiments, experiment),
         pending=None,
-        incumbent=experiment.number if kept else h.incumbent,
+        incumbent=experiment.number if experiment.verdict.outcome == "keep" else h.incumbent,
         phase="starting",
     )
 
 
 # --- the user's word on a proposal, and another trial of what is finished --------------------------------------------
-
-
-def _approved(p: Pending, event: ev.Approved) -> Pending:
-    if event.edits is None or p.proposed is None:
-        return replace(p, awaited=None, approved=True)
-    proposed = replace(p.proposed, edits=event.edits, details={})  # what the agent knew of it is no longer so
-    if event.description:
-        why = f"The agent proposed: {p.proposed.description}. {p.proposed.hypothesis}".strip()
-        proposed = replace(proposed, description=event.description, hypothesis=why)
-    return replace(p, awaited=None, approved=True, edited=True, proposed=proposed)
 
 
 def _rejected(h: History, p: Pending, event: ev.Rejected, time: float) -> History:
@@ -259,8 +230,8 @@ def _rejected(h: History, p: Pending, event: ev.Rejected, time: float) -> Histor
     described = p.proposed.description
     return replace(
         h,
-        phase="proposing",
-        pending=Pending(event.number),
+        phase="deciding" if p.before else "proposing",  # of a mend that nobody wants the crash is left
+        pending=replace(p.before, beyond_repair=True) if p.before else Pending(event.number),
         refused=h.refused + 1,
         last_refusal=ev.ProposalRefused(event.number, f"rejected: {event.reason}", described),
         rejected=(*h.rejected, p.proposed),
@@ -270,18 +241,7 @@ def _rejected(h: History, p: Pending, event: ev.Rejected, time: float) -> Histor
 
 def _again(h: History, number: int) -> History:
     e = next((e for e in h.experiments if e.number == number), None)
-    if e is None:
-        return h  # a foreign or damaged line
-    pending = Pending(
-        number,
-        proposed=ev.Proposed(number, e.parent, e.incumbent, {}, e.description, e.hypothesis, e.details),
-        committed=ev.Committed(number, e.commit, "", e.diff, e.lines),
-        trial=max([e.trial, *(r.trial for r in e.repeats)]),
-        trials=e.trials,
-        edited=e.edited,
-        again=True,
-    )
-    return replace(h, pending=pending)
+    return h if e is None else replace(h, pending=once_more(e))  # None: a foreign or damaged line
 
 
 def _repeated(h: History, number: int) -> History:

@@ -29,7 +29,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         _drop_torn_tail(path)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open for the life of the engine
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def append(self, event: Event) -> float:
         """Write one event; durable on return. Returns its time in Unix seconds.
@@ -90,7 +90,7 @@ def replace_durably(path: Path, text: str) -> None:
         file.flush()
         sync(file)
     os.replace(part, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def results_tsv(history: History) -> str:
@@ -129,7 +129,7 @@ def _drop_torn_tail(path: Path) -> None:
             sync(file)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -39,3 +39,4 @@ def greedy(direction: Direction, score: Score, incumbent: Score | None) -> Verdi
 
 
 POLICIES = {"greedy": greedy}
+RULES = {"greedy": "strictly better is kept; a score equal to six decimals is kept if the artifact has fewer lines"}

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
+from core import secrets
+from core.backend_choice import BACKENDS, best_backend, known_backend, of_task, remembered
 from core.errors import AutoresearchError, RunFailed, UsageError
 
 RUNS = ".autoresearch"
-BACKENDS = ("cuda", "mlx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Options:
     """What the user asked for. `resume` names the tag of a run that is to go on; most others then stay as recorded.
 
     experiments: proposals after the baseline; for `resume`, more of them. None: no limit (resume: the limit it had).
+    agent_options: model, effort, prices, … of the agent; resume: those that change.
+    max_dollars, max_tokens: what the agent may spend in all; None: no cap (resume: the one it had).
     approve: every proposal waits for the user's word; a run that is to go on keeps this as it was, unless asked here.
     """
 
@@ -47,20 +50,9 @@ class Options:
     keep_checkpoints: bool = False
     approve: bool = False
     resume: str | None = None
-
-
-def best_backend() -> str:
-    """The one for this machine: mlx on Apple Silicon; elsewhere cuda, for NVIDIA cards and for every CPU."""
-    return "mlx" if sys.platform == "darwin" and platform.machine() == "arm64" else "cuda"
-
-
-def known_backend(name: str | None) -> str:
-    """The backend of this name, None: the best for this machine. Raises UsageError for a name that is none."""
-    if name is not None and name not in BACKENDS:
-        raise UsageError(
-            f"--backend {name}: no such backend; use cuda (PyTorch: NVIDIA, any CPU) or mlx (MLX: Apple Silicon)"
-        )
-    return name or best_backend()
+    agent_options: Mapping[str, Any] = field(default_factory=dict)
+    max_dollars: float | None = None
+    max_tokens: int | None = None
 
 
 def task_folder(root: Path, options: Options) -> str:
@@ -72,12 +64,17 @@ def task_folder(root: Path, options: Options) -> str:
         path = path.parent if path.name == "task.toml" else path
         if not path.is_relative_to(root):
             raise UsageError(f"--task {options.task}: lies outside the workspace {root}")
+        its = of_task(path)
+        if backend is not None and its not in (None, backend):
+            raise UsageError(f"--task {options.task} is the {its} backend's, --backend {backend} is not; give one of them")
         return "" if path == root else path.relative_to(root).as_posix()
     if backend is not None:
         return backend
     here = Path(options.workspace).resolve()
     if (here / "task.toml").is_file():
         return "" if here == root else here.relative_to(root).as_posix()
+    if meant := remembered(root):
+        return meant
     for name in (best_backend(), *BACKENDS):
         if (root / name / "task.toml").is_file():
             return name
@@ -94,14 +91,16 @@ def launch(
     `born` gets the engine's process at once: who waits in another thread calls it off by `terminate`, as Ctrl-C does.
     Raises what stopped it: UsageError (nothing was changed) or RunFailed.
     """
-    reading, writing = os.pipe()
-    with tempfile.TemporaryFile() as complaints:
+    with secrets.handed_over() as (key, environment), tempfile.TemporaryFile() as complaints:
+        reading, writing = os.pipe()
+        keys = [key] if key is not None else []
         engine = subprocess.Popen(
-            [sys.executable, "-P", "-m", "core.engine", str(writing), json.dumps(asdict(options))],
+            [sys.executable, "-P", "-m", "core.engine", str(writing), json.dumps(asdict(options)), *map(str, keys)],
             stdin=subprocess.DEVNULL,
             stdout=complaints,
             stderr=complaints,
-            pass_fds=(writing,),
+            env=environment,
+            pass_fds=(writing, *keys),
             start_new_session=True,
         )
         os.close(writing)

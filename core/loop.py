@@ -1,6 +1,7 @@
 """The loop: propose, commit, run, measure, judge, and keep what improved. It never stops by itself.
 
-Between proposal and commit the user may want a word, and between two experiments another trial of a finished one.
+Between proposal and commit the user may want a word, between crash and verdict the agent may mend its experiment, and
+between two experiments there may be another trial of a finished one.
 
 Each step looks first whether the journal already has its result, so going on after a crash is the same code as going
 on. Every event is durable before the next line here runs: `core.run` drains this generator into the journal.
@@ -25,8 +26,7 @@ from core.events import (
     ProposalRefused,
     Proposed,
     Proposing,
-    RunContinued,
-    RunPaused,
+    RepairProposed,
 )
 from core.experiment import Proposal
 from core.judge import Score
@@ -47,6 +47,7 @@ def research(run: Run) -> Iterator[Event]:
         yield from approve(run)
         yield from commit(run)
         yield from measure(run)
+        yield from repair(run)
         yield from decide(run)
         yield from move_branch(run)
         yield from conclude(run)
@@ -75,16 +76,24 @@ def propose(run: Run) -> Iterator[Event]:
     number, best = run.history.next_number, run.history.best
     yield Proposing(number, best.number if best else None)
     proposal, refusals = BASELINE if number == 0 else None, 0
-    while proposal is None and not run.control.stopping_now:
+    while proposal is None and run.wants_proposal():
+        if number:
+            yield from run.proposals.news()
+        run.desk.clear()
         try:
             proposal = run.agent.propose(run.proposals.request())
             proposal = run.proposals.checked(proposal)
         except agents.Refused as refusal:
             proposal, refusals = None, refusals + 1
             yield ProposalRefused(number, refusal.reason, refusal.description)
+            run.desk.done()
             if refusals == REFUSALS_IN_A_ROW:
                 mend = "change program.md or the artifact, or use another --agent"
                 raise RunFailed(f"{refusals} proposals in a row were refused ({refusal.reason}); {mend}") from None
+        except agents.Unable as trouble:
+            yield from run.wait_for_mend(trouble.reason, trouble.mend)
+        except agents.CalledOff:
+            return
     if proposal is not None:
         yield Proposed(
             number,
@@ -95,6 +104,7 @@ def propose(run: Run) -> Iterator[Event]:
             proposal.hypothesis,
             dict(proposal.details),
         )
+        run.desk.done()
 
 
 def approve(run: Run) -> Iterator[Event]:
@@ -124,9 +134,44 @@ def commit(run: Run) -> Iterator[Event]:
         written = run.workspace.commit(proposed.parent, run.in_workspace(proposed.edits), message)
     else:
         written = proposed.parent  # the baseline is the artifact as committed
-    ref = run.workspace.pin(run.tag, proposed.number, written)
+    ref = run.workspace.pin(run.tag, proposed.number, written, len(p.repairs))
     diff = run.workspace.diff(proposed.parent, written, run.artifact)
     yield Committed(proposed.number, written, ref, diff, run.lines(written))
+
+
+def repair(run: Run) -> Iterator[Event]:
+    """Have the agent mend its own experiment that crashed, as often as it may; the mend is tried in its place.
+
+    What the user skipped or wrote, the baseline, and a finished experiment's other trial are not the agent's to mend.
+    """
+    p = run.in_flight
+    mine = p.crashed is not None and p.crashed.reason != "skipped" and not (p.again or p.edited or p.number == 0)
+    if not mine or p.judged or p.beyond_repair:
+        return
+    while len(p.repairs) < run.agent.repairs and not (run.control.stopping or run.control.stopping_now):
+        yield from run.hold_if_paused()
+        run.desk.clear(repair=len(p.repairs) + 1)
+        try:
+            proposal = run.proposals.repaired(run.agent.propose(run.proposals.repair_request()))
+        except (agents.Refused, agents.Exhausted) as refusal:
+            yield ProposalRefused(p.number, f"no repair: {refusal}", p.proposed.description if p.proposed else "")
+            run.desk.done()
+            return
+        except agents.Unable as trouble:
+            yield from run.wait_for_mend(trouble.reason, trouble.mend)
+        except agents.CalledOff:
+            return
+        else:
+            yield RepairProposed(
+                p.number,
+                len(p.repairs) + 1,
+                dict(proposal.edits),
+                proposal.description,
+                proposal.hypothesis,
+                dict(proposal.details),
+            )
+            run.desk.done()
+            return
 
 
 def decide(run: Run) -> Iterator[Event]:
@@ -152,10 +197,7 @@ def move_branch(run: Run) -> Iterator[Event]:
     if not (p.committed and p.judged) or p.judged.outcome != "keep" or run.history.tip == p.committed.commit:
         return
     while (obstacle := run.obstacle_to_move(p.committed.commit)) is not None:
-        run.control.hold()  # before anybody can read that it waits, and say resume
-        yield RunPaused(*obstacle)
-        run.control.wait_while_paused()
-        yield RunContinued()
+        yield from run.wait_for_mend(*obstacle)
         if run.control.stopping or run.control.stopping_now:
             return
     yield BranchMoved(p.number, run.history.tip, p.committed.commit)

@@ -41,7 +41,7 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     wanted = assignment(workspace, options)
     task, folder = wanted.task, wanted.folder
     tag = free_tag(workspace, options.tag)
-    agent = agents.get(options.agent, options.seed)
+    agent = agents.get(options.agent, options.seed, options.agent_options)
     prepared = prepare(task, workspace.root / folder, options.device, None, progress)
     _lock_device(prepared, workspace.root / RUNS / tag)
     ready_device(prepared, workspace.root / folder, progress)
@@ -72,8 +72,9 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     journal = Journal(run_folder / "journal.jsonl")
     history = fold([(started, journal.append(started))])
     engine = EngineStarted(
-        os.getpid(), False, started.device, options.experiments, options.hours, options.keep_checkpoints
-    )
+        os.getpid(), False, started.device, options.experiments, options.hours, options.keep_checkpoints,
+        dict(options.agent_options), options.max_dollars, options.max_tokens,
+    )  # fmt: skip
     return _wire(run_folder, workspace, history, journal, agent, prepared, engine, options.approve)
 
 
@@ -91,7 +92,7 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     task = parse(started.task_folder, started.task, run_folder / "journal.jsonl")
     engine = _limits(options, history)
     _check_branch(workspace, history)
-    agent = agents.get(started.agent, started.seed)
+    agent = agents.get(started.agent, started.seed, engine.agent_options)
     prepared = prepare(task, workspace.root / started.task_folder, started.device, started.fingerprint, progress)
     _lock_device(prepared, run_folder)
     ready_device(prepared, workspace.root / started.task_folder, progress)
@@ -158,7 +159,11 @@ def _limits(options: Options, history: History) -> EngineStarted:
         more = f"autoresearch resume {history.run.tag} --experiments 20"
         raise UsageError(f"run {history.run.tag} has done its {done} experiments; for more: {more}")
     keep_checkpoints = options.keep_checkpoints or bool(before and before.keep_checkpoints)
-    return EngineStarted(os.getpid(), True, history.run.device, experiments, hours, keep_checkpoints)
+    spends = {**(before.agent_options if before else {}), **options.agent_options}
+    dollars = options.max_dollars if options.max_dollars is not None else before.max_dollars if before else None
+    tokens = options.max_tokens if options.max_tokens is not None else before.max_tokens if before else None
+    device = history.run.device
+    return EngineStarted(os.getpid(), True, device, experiments, hours, keep_checkpoints, spends, dollars, tokens)
 
 
 # --- locks -----------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def look(options: Options) -> Outlook:
     tried("experiments", partial(check_limits, replace(limitless, experiments=options.experiments)))
     tried("hours", partial(check_limits, replace(limitless, hours=options.hours)))
     options = limitless if troubles else options
-    tried("agent", partial(agents.check, options.agent))
+    tried("agent", partial(agents.check, options.agent, options.agent_options))
     workspace: Workspace | None = tried("workspace", lambda: Workspace(Path(options.workspace)))
     if workspace is None:
         return Outlook(troubles=troubles)
@@ -99,6 +99,10 @@ def check_limits(options: Options) -> None:
         )
     if options.experiments is not None and options.experiments < 0:
         raise UsageError(f"--experiments {options.experiments}: must be 0 (the baseline alone) or more")
+    if options.max_dollars is not None and not options.max_dollars > 0:
+        raise UsageError(f"--max-dollars {options.max_dollars:g}: must be a number above 0")
+    if options.max_tokens is not None and not options.max_tokens > 0:
+        raise UsageError(f"--max-tokens {options.max_tokens}: must be a number above 0")
     if options.hours is not None and not options.hours > 0:
         raise UsageError(f"--hours {options.hours:g}: must be a number above 0")
 

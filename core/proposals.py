@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core import agents
+from core.events import Event, ProgramRead
 from core.experiment import Proposal
 from core.log import plain
 from core.own_words import described
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from core.run import Run
 
 LARGEST_SOURCE = 2**20  # characters of one artifact file
+LONGEST_PROGRAM = 100_000  # characters of program.md that are read
 LONGEST_DESCRIPTION, LONGEST_HYPOTHESIS = 300, 4000  # characters
 
 
@@ -28,23 +30,58 @@ class Proposals:
         self._run = run
         self._tried: dict[int, str] = {}  # experiment -> key of its source
 
+    def news(self) -> Iterator[Event]:
+        """That the human's instructions have changed since the agent last read them."""
+        history, program = self._run.history, self._program()
+        if program != history.program:
+            yield ProgramRead(history.next_number, program)
+
+    def _program(self) -> str:
+        task = self._run.task
+        if not task.program:
+            return ""
+        file = self._run.workspace.root / task.folder / task.program
+        try:
+            with open(file, encoding="utf-8", errors="replace") as text:
+                return text.read(LONGEST_PROGRAM)
+        except OSError:
+            return ""
+
     def request(self) -> agents.Request:
         """What the agent gets to see: the incumbent's source, the program as it is now, the history."""
         run, history = self._run, self._run.history
-        sources = self._sources()
-        program = ""
-        if run.task.program:
-            file = run.workspace.root / run.task.folder / run.task.program
-            program = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        sources, program = self._sources(), self._program()
 
         def is_new(edits: Mapping[str, str]) -> bool:
             key = _key({**sources, **edits})
             return key not in self._had() and key not in self._rejected(sources)
 
         return agents.Request(
-            history.next_number, sources, program, history, run.task.metric.direction, is_new,
-            history.notes, history.notes[history.notes_read :],
+            history.next_number, sources, program, history, run.task.metric.direction, is_new, run.desk,
+            history.notes, history.notes[history.notes_read :], run.task.contract,
         )  # fmt: skip
+
+    def repair_request(self) -> agents.Request:
+        """What the agent gets to see of its experiment that crashed: the source is that one's."""
+        p, asked = self._run.in_flight, self.request()
+        assert p.proposed is not None
+        assert p.crashed is not None
+        sources = {**asked.sources, **p.proposed.edits}
+        crash = agents.Crash(p.crashed.reason, p.crashed.log_tail, len(p.repairs) + 1)
+
+        def is_new(edits: Mapping[str, str]) -> bool:
+            return _key({**sources, **edits}) != _key(sources) and asked.is_new({**sources, **edits})
+
+        return replace(asked, number=p.number, sources=sources, crash=crash, is_new=is_new)
+
+    def repaired(self, proposal: Proposal) -> Proposal:
+        """The mend as it may be committed: the whole edit on the incumbent. Raises agents.Refused."""
+        p = self._run.in_flight
+        assert p.proposed is not None
+        whole = self.checked(replace(proposal, edits={**p.proposed.edits, **proposal.edits}))
+        if whole.edits == p.proposed.edits:
+            raise agents.Refused("no edit: the source is what crashed", whole.description)
+        return whole
 
     def checked(self, proposal: Proposal, *, by_user: bool = False) -> Proposal:
         """The proposal as it may be committed, its words made plain. Raises agents.Refused for what must not be.

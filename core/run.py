@@ -14,6 +14,7 @@ from core import agents
 from core.awake import Awake
 from core.checkpoints import prune, tidy
 from core.control import Control
+from core.desk import RunDesk
 from core.errors import AutoresearchError, BranchLocked, RunFailed
 from core.events import Event, ExperimentDone, Proposed, RunContinued, RunEnded, RunPaused, RunStarted
 from core.history import History, Pending, reduce
@@ -61,7 +62,7 @@ class Run:
         self._journal = journal
         self._recording = threading.Lock()
         self.agent_name = f"the {started.agent.partition(':')[0]} agent"
-        self.proposals = Proposals(self)
+        self.proposals, self.desk = Proposals(self), RunDesk(self)
         self.control = Control(
             folder, self.record, lambda: self.journalled().phase, lambda: self.journalled().pending or Pending(-1),
             Wishes(self).grant,
@@ -146,6 +147,13 @@ class Run:
             yield RunPaused("paused by the user", f"go on with p in the cockpit, or: autoresearch resume {self.tag}")
             self.control.wait_while_paused()
             yield RunContinued()
+
+    def wait_for_mend(self, reason: str, mend: str) -> Iterator[Event]:
+        """Pause on the engine's own account, until the user has seen to it and says resume."""
+        self.control.hold()  # before anybody can read that it waits, and say resume
+        yield RunPaused(reason, mend)
+        self.control.wait_while_paused()
+        yield RunContinued()
 
     # --- what the loop asks for --------------------------------------------------------------------------------------
 

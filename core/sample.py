@@ -18,7 +18,6 @@ from core import sandbox
 from core.best import Pick, checkpoint
 from core.channel import Channel, Overflow
 from core.errors import RunFailed, UsageError
-from core.launch import BACKENDS
 from core.log import crash_reason, plain, plain_tail
 from core.rescore import Bench, bench
 from core.trial import tell

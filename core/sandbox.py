@@ -56,19 +56,22 @@ def spawn(
     cwd: Path,
     env: Mapping[str, str],
     pass_fds: Sequence[int] = (),
+    source: int = subprocess.DEVNULL,
     output: int = subprocess.DEVNULL,
+    errors: int = subprocess.STDOUT,
 ) -> subprocess.Popen[bytes]:
     """Start `argv` in a session of its own. `output` takes stdout and stderr: a descriptor, PIPE or DEVNULL.
 
+    source: where its stdin comes from. errors: takes stderr, where that is to go elsewhere.
     Raises OSError where the program cannot be started.
     """
     return subprocess.Popen(
         list(argv),
         cwd=cwd,
         env=dict(env),
-        stdin=subprocess.DEVNULL,
+        stdin=source,
         stdout=output,
-        stderr=subprocess.STDOUT,
+        stderr=errors,
         pass_fds=tuple(pass_fds),
         start_new_session=True,
         preexec_fn=die_with_parent,

@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from core.backend_choice import BACKENDS, FILE, known_backend, remember
 from core.errors import UsageError
-from core.launch import BACKENDS, known_backend
 from core.log import plain
 from core.workspace import create
 

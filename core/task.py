@@ -26,7 +26,9 @@ _KEYS: dict[str, dict[str, str]] = {
     "metric": {"name": "a string", "direction": "a string", "pattern": "a string", "json": "a string"},
     "budget": dict.fromkeys(("train_seconds", "startup_seconds", "timeout_seconds"), _NUMBER),
     "judge": {"policy": "a string"},
+    "agent": {"contract": "a string"},
 }
+LONGEST_CONTRACT = 20_000  # characters: it is part of every prompt
 _REQUIRED = (("task", "name"), ("task", "artifact"), ("commands", "train"), ("metric", "name"))
 
 
@@ -69,6 +71,7 @@ class Task:
     frozen: tuple[str, ...] = ()
     link: tuple[str, ...] = ()
     policy: str = "greedy"
+    contract: str = ""  # what of the artifact everything else relies on, in words for an agent
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def command(self, name: str, folder: Path | str = "") -> list[str]:
@@ -113,6 +116,7 @@ def parse(folder: str, content: Mapping[str, Any], path: Path | str = "task.toml
         frozen=tuple(head.get("frozen", ())),
         link=tuple(head.get("link", ())),
         policy=content.get("judge", {}).get("policy", "greedy"),
+        contract=content.get("agent", {}).get("contract", "").strip(),
         settings=dict(content.get("settings", {})),
     )
     _check_values(path, task)
@@ -169,6 +173,9 @@ def _check_values(path: Path | str, task: Task) -> None:
         raise refuse(f'[metric] direction must be "min" or "max", not {task.metric.direction!r}')
     if task.policy not in POLICIES:
         raise refuse(f"[judge] policy {task.policy!r} is unknown; known: {', '.join(POLICIES)}")
+    if len(task.contract) > LONGEST_CONTRACT:
+        size = f"{len(task.contract):,} characters, the limit is {LONGEST_CONTRACT:,}"
+        raise refuse(f"[agent] contract has {size}; shorten it")
     sources = ["evaluate" in task.commands, task.metric.pattern is not None, task.metric.json is not None]
     if sum(sources) != 1:
         raise refuse("the metric needs exactly one source: [commands] evaluate, [metric] pattern or [metric] json")

@@ -134,9 +134,12 @@ class Workspace:
         who = self._signature()
         return str(self._repo.create_commit(None, who, who, message, tree, [pygit2.Oid(hex=parent)]))
 
-    def pin(self, tag: str, number: int, commit: str) -> str:
-        """Keep an experiment's commit from garbage collection. Returns the ref's name. Doing it twice is harmless."""
-        name = f"refs/autoresearch/{tag}/{number}"
+    def pin(self, tag: str, number: int, commit: str, repair: int = 0) -> str:
+        """Keep an experiment's commit, or that of a repair, from garbage collection. Returns the ref's name.
+
+        Doing it twice is harmless.
+        """
+        name = f"refs/autoresearch/{tag}/{number}" + (f"-r{repair}" if repair else "")
         self._repo.references.create(name, pygit2.Oid(hex=commit), force=True)
         return name
 
@@ -217,10 +220,28 @@ def create(folder: Path, message: str) -> str:
     repo = pygit2.init_repository(str(folder), initial_head="main")
     repo.index.add_all()
     repo.index.write()
-    with contextlib.suppress(KeyError, pygit2.GitError):
-        who = repo.default_signature
-        return str(repo.create_commit("HEAD", who, who, message, repo.index.write_tree(), []))
+    return _first_commit(repo, message)
+
+
+def private_copy(workspace: Workspace, commit: str, folder: Path) -> None:
+    """Write a commit's files into a folder and make it a repository of its own: one commit, no past, no remote.
+
+    It borrows the workspace's objects; whatever git does there is written there alone.
+    """
+    workspace.checkout(commit, folder)
+    borrowed = Path(pygit2.init_repository(str(folder), initial_head="main").path) / "objects" / "info" / "alternates"
+    borrowed.parent.mkdir(parents=True, exist_ok=True)
+    borrowed.write_bytes(os.fsencode(workspace._common_folder() / "objects") + b"\n")
+    repo = pygit2.Repository(str(folder))
+    repo.index.read_tree(workspace._tree(commit).id)
+    repo.index.write()
+    _first_commit(repo, f"The incumbent, {commit[:12]}")
+
+
+def _first_commit(repo: pygit2.Repository, message: str) -> str:
     who = pygit2.Signature(*_ENGINE)
+    with contextlib.suppress(KeyError, pygit2.GitError, ValueError):
+        who = repo.default_signature
     return str(repo.create_commit("HEAD", who, who, message, repo.index.write_tree(), []))
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import get_completion_class
 
+from core.backend_choice import BACKENDS
 from core.control import alive
 from core.errors import RunFailed, UsageError
-from core.launch import BACKENDS, command_for
+from core.launch import command_for
 from tui.options import TAG, WORKSPACE, find
 from tui.text import delta, exact, one_line, percent_change
 from tui.watch import say

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from core import control
 from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
 from tui import steering, text
+from tui.agent_flags import AGENT, DRY_RUN, agent_options, model_flags, need_key
 from tui.best import best, completion, evaluate
 from tui.data import DATASET, SHARDS, absolute, data, prepare
+from tui.key import key
 from tui.options import (
     APPROVE,
     BACKEND,
@@ -87,30 +90,13 @@ def cli(context: click.Context) -> int:
 @SEED
 @KEEP_CHECKPOINTS
 @APPROVE
-def demo(
-    plain: bool,
-    as_json: bool,
-    experiments: int | None,
-    backend: str | None,
-    device: str,
-    budget: float | None,
-    seed: int,
-    keep_checkpoints: bool,
-    approve: bool,
-) -> int:
+@AGENT
+@model_flags
+def demo(plain: bool, as_json: bool, budget: float | None, **wish: Any) -> int:
     """Watch an agent improve a small GPT, now: a workspace of its own, 15 s a trial, nothing to download."""
-    if experiments is None and not sys.stdout.isatty():
-        experiments = DEMO_EXPERIMENTS_OFF_A_TERMINAL
-    given = Options(
-        workspace=str(demo_folder()),
-        backend=backend,
-        device=device,
-        seed=seed,
-        train_seconds=budget,
-        experiments=experiments,
-        keep_checkpoints=keep_checkpoints,
-        approve=approve,
-    )
+    if wish["experiments"] is None and not sys.stdout.isatty():
+        wish["experiments"] = DEMO_EXPERIMENTS_OFF_A_TERMINAL
+    given = _with_agent(Options(workspace=str(demo_folder()), train_seconds=budget), wish)
     from tui import starting
 
     return watch(launch(starting.demo(say, given), say), plain=plain, as_json=as_json, new=True)
@@ -145,17 +131,26 @@ def init(folder: Path, backend: str | None, profile: str, dataset: str | None, s
 @click.option("--tag", metavar="TAG", help="The run's name, and its branch autoresearch/TAG; the date.")
 @BACKEND
 @DEVICE
-@click.option("--agent", default="search", show_default=True, metavar="A", help="search, or scripted:FILE.")
+@AGENT
+@model_flags
 @SEED
 @BUDGET
 @EXPERIMENTS
 @HOURS
 @KEEP_CHECKPOINTS
 @APPROVE
+@DRY_RUN
 @click.option("--ask", is_flag=True, help="Choose on a page first, which the other flags fill in.")
-def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None, ask: bool, **wish: Any) -> int:
+def run(
+    plain: bool, as_json: bool, workspace: Path | None, budget: float | None, ask: bool, dry_run: bool, **wish: Any
+) -> int:
     """Start a run: experiments on this workspace's task until you stop it."""
-    options = Options(workspace=str(workspace or Path.cwd()), train_seconds=budget, **wish)
+    options = Options(workspace=str(workspace or Path.cwd()), train_seconds=budget)
+    options = _with_agent(options, wish, keyless=ask or dry_run)
+    if dry_run:
+        from tui.dry_run import show
+
+        return show(options)
     if ask:
         if plain or as_json or not terminal():
             raise UsageError("--ask needs a terminal, for the page on which the run is chosen; leave it out here")
@@ -170,31 +165,22 @@ def run(plain: bool, as_json: bool, workspace: Path | None, budget: float | None
 @EXPERIMENTS
 @HOURS
 @KEEP_CHECKPOINTS
-def resume(
-    tag: str | None,
-    plain: bool,
-    as_json: bool,
-    workspace: Path | None,
-    experiments: int | None,
-    hours: float | None,
-    keep_checkpoints: bool,
-) -> int:
-    """Make a run go on: a paused one, a stopped one, a killed one. --experiments and --hours give it that much more."""
+@model_flags
+def resume(tag: str | None, plain: bool, as_json: bool, workspace: Path | None, **wish: Any) -> int:
+    """Make a run go on: a paused one, a stopped one, a killed one. --experiments and --hours give it that much more;
+    --max-dollars and --max-tokens are new caps in all, what it has spent included."""
     folder = find(workspace, tag, here=True)
     if control.alive(folder):
-        if experiments is not None or hours is not None or keep_checkpoints:
+        if any(given not in (None, False) for given in wish.values()):
             raise UsageError(f"run {folder.name} is going on; its limits can be changed when it has stopped")
         click.echo(f"{folder.name}: {control.send(folder, 'resume')}")
         return 0
     steering.refuse_imported(folder)
-    root = folder.parent.parent
-    options = Options(
-        workspace=str(root),
-        resume=folder.name,
-        experiments=experiments,
-        hours=hours,
-        keep_checkpoints=keep_checkpoints,
-    )
+    from tui import report
+
+    started = report.history(folder).run
+    wish["agent"] = started.agent if started else "search"
+    options = _with_agent(Options(workspace=str(folder.parent.parent), resume=folder.name), wish)
     return watch(launch(options, say), plain=plain, as_json=as_json, new=False)
 
 
@@ -265,11 +251,22 @@ def doctor(as_json: bool) -> int:
     return 1 if any(f["state"] == "missing" for f in findings) else 0
 
 
-for command in (*steering.COMMANDS, status, prepare, data, best, evaluate, tune, open_run, import_run, web, completion):
+for command in (
+    *steering.COMMANDS, status, prepare, data, best, evaluate, tune, key, open_run, import_run, web, completion,
+):  # fmt: skip
     cli.add_command(command)
 
 
 # --- what they share -----------------------------------------------------------------------------------------------
+
+
+def _with_agent(options: Options, wish: dict[str, Any], *, keyless: bool = False) -> Options:
+    """The options with what the flags say of the agent, and all else they say. `keyless`: nothing is called yet."""
+    given = {name: wish.pop(name) for name in ("model", "effort", "price")}
+    told = agent_options(wish["agent"], given)
+    if not keyless:
+        need_key(wish["agent"], told)
+    return replace(options, agent_options=told, **wish)
 
 
 def _demo_to_show() -> Path | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from core.errors import UsageError
-from core.launch import known_backend
+from core.backend_choice import known_backend, remembered
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
 

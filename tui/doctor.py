@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core import awake
-from core.launch import best_backend, find_workspace, runs
+from core.backend_choice import best_backend
+from core.launch import find_workspace, runs
 from core.locks import cache_folder
 
 Finding = dict[str, Any]

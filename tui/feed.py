@@ -22,7 +22,7 @@ from core.experiment import Experiment
 from core.facts import replace
 from core.history import History, Pending
 from core.history import reduce as reduce_history
-from tui import pace, text
+from tui import agent_words, pace, text
 from tui.ahead import Ahead, worth_it
 from tui.asked import Asked, after
 from tui.live import Live, report, step_words
@@ -38,10 +38,11 @@ _FEW_LINES = 3  # up to which a trial that prints them is told from its telemetr
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The end of one trial's log, cleaned."""
+    """The end of one trial's log, cleaned. `thoughts`: what the agent says while it thinks of an experiment."""
 
     number: int
     lines: tuple[str, ...]
+    thoughts: bool = False
 
 
 @dataclass(frozen=True)
@@ -298,13 +299,19 @@ class Feed:
         if reports is not None:
             self._steps = tuple(filter(None, (step_words(parse(line)) for line in reports[-_STEPS_TOLD:])))
         if printed is not None or reports is not None:
-            self.state = replace(self.state, log=Log(number, self._printed + (self._steps if quiet else ())))
+            lines = self._printed + (self._steps if quiet else ())
+            self.state = replace(self.state, log=Log(number, lines, path.parent.name == "agent"))
 
     def _log_path(self) -> tuple[int | None, Path | None]:
-        trials, live = self.run_folder / "trials", self.state.live
-        number = self.wanted if self.wanted is not None else live.number if live else None
+        trials, live, pending = self.run_folder / "trials", self.state.live, self.state.history.pending
+        under_way = live.number if live else pending.number if pending else None
+        number = self.wanted if self.wanted is not None else under_way
         if number is None:
             return None, None
+        if pending and pending.number == number and (not pending.trial or agent_words.mends(self.state.history)):
+            thoughts = self.run_folder / "agent" / f"{number}.log"
+            if thoughts.exists():
+                return number, thoughts
         if live and live.number == number:
             return number, trials / f"{number}-{live.trial}" / "log"
         experiment = find(self.state.history, number)

@@ -12,10 +12,11 @@ from typing import TextIO
 from core import events as ev
 from core.experiment import Experiment
 from core.launch import RUNS, command_for
-from tui import text
+from tui import agent_words, text
 from tui.diffs import diff_lines
 from tui.feed import Feed, State, find
-from tui.standing import activity, counts, label, standing
+from tui.plain_lines import made, numbered, program_changed, step_line, tell_agent, tell_trial, waiting
+from tui.standing import counts, label, standing
 
 POLL_SECONDS = 0.2
 STEP_EVERY_SECONDS = 1.5  # a promise of at most 2 between two lines, less polling and load
@@ -45,18 +46,23 @@ class _Follower:
         self.as_json = as_json
         self.said_at = time.monotonic()
         self.preparing = 0  # lines of the engine's log that were shown
+        self.programs = 0  # versions of program.md that the agent has read
 
     def follow(self, from_start: bool) -> int:
         first = True
         while True:
             lines = self.feed.read()
             state = self.feed.state
-            if not first or from_start:
-                for line in lines:
-                    if self.as_json:
-                        self._print(line.verbatim)
-                    elif line.event:
-                        self._say(*tell(line.event, state))
+            for line in lines:
+                self.programs += isinstance(line.event, ev.ProgramRead)
+                if first and not from_start:
+                    continue
+                if self.as_json:
+                    self._print(line.verbatim)
+                elif isinstance(line.event, ev.ProgramRead):
+                    self._say(*program_changed(line.event) if self.programs > 1 else ())
+                elif line.event:
+                    self._say(*tell(line.event, state))
             if self.feed.behind:
                 continue
             if first and not from_start and not self.as_json and state.history.run:
@@ -87,7 +93,7 @@ class _Follower:
             if silent >= STEP_EVERY_SECONDS:
                 self._say(step_line(state))
         elif silent >= WAIT_EVERY_SECONDS:
-            self._say(f"{label(state)} {activity(state)}" if h.run else "preparing")
+            self._say(waiting(state) if h.run else "preparing")
 
     def _end(self, code: int) -> int:
         if self.as_json:
@@ -118,7 +124,13 @@ def introduce(state: State) -> list[str]:
     task = run.task.get("task")
     name = str(task.get("name", "")) if isinstance(task, dict) else ""
     where = f"{run.backend} on {run.device}" if run.backend else run.device
-    parts = (f"run {run.tag}", name, where, f"agent {run.agent}", f"{text.seconds(run.train_seconds)} a trial")
+    parts = (
+        f"run {run.tag}",
+        name,
+        where,
+        f"agent {agent_words.name(state.history, 200)}",
+        f"{text.seconds(run.train_seconds)} a trial",
+    )
     lines = [" · ".join(text.one_line(part) for part in parts if part)]
     return lines + [text.one_line(line) for line in (run.plan, *run.notes) if line]
 
@@ -148,15 +160,17 @@ def tell(event: ev.Event, state: State) -> list[str]:
             return [text.one_line(f"{event.command}: {event.effect}")]
         case ev.ProposalRefused():
             about = f" ({text.one_line(event.description)})" if event.description else ""
-            return [f"{_label(event.number)} refused: {text.one_line(event.reason)}{about}"]
+            return [f"{numbered(event.number)} refused: {text.one_line(event.reason)}{about}"]
         case ev.Proposed():
             why = f" — {text.one_line(event.hypothesis)}" if event.hypothesis else ""
-            return [f"{_label(event.number)} {text.one_line(event.description)}{why}"]
+            return [f"{numbered(event.number)} {text.one_line(event.description)}{why}", *made(event)]
         case ev.ExperimentDone():
             experiment = find(state.history, event.number)
             return [verdict_line(state, experiment)] if experiment else []
         case ev.TrialReady() | ev.TrialHeld() | ev.TrialContinued() | ev.TrialDone() | ev.TrialVoid() | ev.Crashed():
-            return _tell_trial(event)
+            return tell_trial(event)
+        case ev.AgentWaits() | ev.Remembered() | ev.RepairProposed():
+            return tell_agent(event)
         case _:
             return _tell_wish(event, state)
 
@@ -172,11 +186,11 @@ def _tell_wish(event: ev.Event, state: State) -> list[str]:
         case ev.ApprovalAwaited():
             return awaited(event, state)
         case ev.Approved():
-            return [f"{_label(event.number)} approved{', as you edited it' if event.edits is not None else ''}"]
+            return [f"{numbered(event.number)} approved{', as you edited it' if event.edits is not None else ''}"]
         case ev.Rejected():
-            return [f"{_label(event.number)} rejected: {text.one_line(event.reason)}"]
+            return [f"{numbered(event.number)} rejected: {text.one_line(event.reason)}"]
         case ev.AgainStarted():
-            return [f"{_label(event.number)} another trial begins"]
+            return [f"{numbered(event.number)} another trial begins"]
         case ev.AgainDone():
             experiment = find(state.history, event.number)
             return [again_line(state, experiment)] if experiment and experiment.repeats else []
@@ -194,53 +208,17 @@ def awaited(event: ev.ApprovalAwaited, state: State) -> list[str]:
     if (more := len(changes) - CHANGES_TOLD) > 0:
         changes[CHANGES_TOLD:] = [f"    … {more} more lines: {whole}"]
     answers = f'{yes}   or   {no} --reason "…"'
-    return [f"{_label(event.number)} waits for your yes; it changes", *changes, f"answer with: {answers}"]
+    return [f"{numbered(event.number)} waits for your yes; it changes", *changes, f"answer with: {answers}"]
 
 
 def again_line(state: State, experiment: Experiment) -> str:
     """What the last further trial of an experiment came to, beside the judged one."""
     repeat, first = experiment.repeats[-1], experiment.measurement
     if repeat.measurement is None:
-        return f"{_label(experiment.number)} once more: no score, {text.one_line(repeat.reason)}; its verdict stays"
+        return f"{numbered(experiment.number)} once more: no score, {text.one_line(repeat.reason)}; its verdict stays"
     value = repeat.measurement.value
     change = f", {text.delta(value - first.value)} against the first trial" if first else ""
-    return f"{_label(experiment.number)} once more: {state.metric} {text.score(value)}{change}; its verdict stays"
-
-
-def _tell_trial(event: ev.Event) -> list[str]:
-    match event:
-        case ev.TrialReady():
-            return [f"{_label(event.number)} training, after {text.seconds(event.startup_seconds)} of startup"]
-        case ev.TrialHeld():
-            return [f"{_label(event.number)} held" + (f" at step {event.step}" if event.step is not None else "")]
-        case ev.TrialContinued():
-            return [f"{_label(event.number)} goes on after {text.seconds(event.held_seconds)}"]
-        case ev.TrialDone():
-            steps = f"{event.steps} steps" if event.steps is not None else "trained"
-            return [f"{_label(event.number)} {steps} in {text.seconds(event.train_seconds)}, evaluating"]
-        case ev.TrialVoid():
-            return [f"{_label(event.number)} trial void ({text.one_line(event.reason)}); it runs again"]
-        case ev.Crashed():
-            return [f"    {line}" for line in text.clean_lines(event.log_tail)[-5:]]
-    return []
-
-
-def step_line(state: State) -> str:
-    """The live trial in a line."""
-    live = state.live
-    assert live is not None
-    parts = [f"{_label(live.number)} step {live.step or 0}"]
-    if live.loss is not None:
-        parts.append(f"loss {live.loss:.3f}")
-    if live.progress is not None:
-        parts.append(f"{100 * live.progress:.0f} %")
-    if live.tokens_per_second is not None:
-        parts.append(f"{text.quantity(live.tokens_per_second)} tok/s")
-    if live.memory_mb is not None:
-        parts.append(text.memory(live.memory_mb))
-    if live.eta_seconds is not None:
-        parts.append(f"{text.seconds(live.eta_seconds)} left")
-    return "  ".join(parts)
+    return f"{numbered(experiment.number)} once more: {state.metric} {text.score(value)}{change}; its verdict stays"
 
 
 def verdict_line(state: State, experiment: Experiment) -> str:
@@ -251,9 +229,10 @@ def verdict_line(state: State, experiment: Experiment) -> str:
     label = " (self-reported)" if measurement and measurement.self_reported else ""
     reason, described = text.one_line(verdict.reason), text.one_line(experiment.description)
     parts = (
-        f"{_label(experiment.number)} {glyph} {text.one_line(verdict.outcome):<8}{value}{label}",
+        f"{numbered(experiment.number)} {glyph} {text.one_line(verdict.outcome):<8}{value}{label}",
         text.delta(experiment.delta),
         reason,
+        agent_words.times_repaired(experiment),
         described if described != reason else "",
     )
     return "  ".join(part for part in parts if part)
@@ -268,6 +247,7 @@ def summary(state: State, run_folder: Path) -> list[str]:
     if run:
         done = state.history.proposals
         lines.append(f"{done} experiment{'' if done == 1 else 's'} after the baseline: {counts(state)}")
+        lines += agent_words.bill(state.history)
     if run and best:
         branch = f"autoresearch/{text.one_line(run.tag)}"
         lines.append(f"the branch {branch} in {text.one_line(run.workspace)} holds what was kept; see it with:")
@@ -283,7 +263,3 @@ def _best(state: State, best: Experiment) -> str:
     change = text.percent_change(first.value if first else None, value) if best.number else ""
     against = f", {change} against the baseline" if change else ""
     return f"{state.metric} {text.score(value)} (#{best.number}{against}) {text.one_line(best.description)}"
-
-
-def _label(number: int) -> str:
-    return f"#{number}"

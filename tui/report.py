@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from core.checkpoints import checkpoint_bytes
 from core.control import alive
 from core.errors import UsageError
 from core.events import Acknowledged
+from core.experiment import Experiment
 from core.history import History, fold, reduce
 from core.journal import results_tsv
 from core.launch import command_for, resume_command
 from core.own_words import BY_HAND
-from tui import asked, text
+from tui import agent_words, asked, text
 from tui.feed import State
 from tui.tail import events
 from tui.told import no_diff, ruled
@@ -31,8 +33,8 @@ def history(run_folder: Path) -> History:
 def _told(run_folder: Path) -> tuple[History, asked.Asked]:
     """The same, and what was asked for that is still to come about."""
     h, coming = History(), tuple[Acknowledged, ...]()
-    for event, time in events(run_folder / "journal.jsonl"):
-        h = reduce(h, event, time)
+    for event, at in events(run_folder / "journal.jsonl"):
+        h = reduce(h, event, at)
         coming = asked.after(coming, event, h)
     return h, coming
 
@@ -65,6 +67,13 @@ def status(run_folder: Path, known: tuple[History, asked.Asked] | None = None) -
         "backend": h.run.backend,
         "device": h.run.device,
         "agent": h.run.agent,
+        "agent_options": dict(h.engine.agent_options) if h.engine else {},
+        "unconfined": agent_words.runs_unconfined(h),
+        "spent": _spent(h),
+        "max_dollars": h.engine.max_dollars if h.engine else None,
+        "max_tokens": h.engine.max_tokens if h.engine else None,
+        "waits": _waits(h),
+        "agent_notes": [{"time": n.time, "experiment": n.number, "text": n.text} for n in h.memory],
         "started": h.started_at,
         "active_seconds": round(h.active_seconds, 1),
         "ended": h.ended.message if h.ended else None,
@@ -83,6 +92,27 @@ def status(run_folder: Path, known: tuple[History, asked.Asked] | None = None) -
         "coming": [f"{a.command}: {a.effect}" for a in coming],
         "notes": [{"time": n.time, "experiment": n.number, "text": n.text, "rejected": n.rejected} for n in h.notes],
     }
+
+
+def _spent(h: History) -> dict[str, Any]:
+    """Settled calls, and the most that it can be with those that broke off or are under way."""
+    s = h.spent
+    return {
+        "dollars": round(s.dollars, 6),
+        "tokens": s.tokens,
+        "cached_tokens": s.cached,
+        "calls": s.calls,
+        "most_dollars": round(s.worst_dollars, 6),
+        "most_tokens": s.worst_tokens,
+        "words": agent_words.bill(h),
+    }
+
+
+def _waits(h: History) -> dict[str, Any] | None:
+    """What the agent waits for before it tries again, and until when."""
+    if h.waits is None or agent_words.waits_seconds(h, time.time()) is None:
+        return None
+    return {"reason": h.waits.reason, "until": h.waits_since + h.waits.seconds}
 
 
 def _queued(asked: tuple[int, ...], repeating: int | None) -> list[int]:
@@ -121,7 +151,9 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     of = f" of {s['limit']}" if s["limit"] is not None else ""
     counts = f"{s['kept']} kept, {s['discarded']} discarded, {s['crashed']} crashed"
     worked = "" if imported else f"; {_span(s['active_seconds'])} at work"
-    where = "" if imported else f"{s['backend'] or 'own task'} on {s['device']}, agent {s['agent']}, "
+    unconfined = f" ({agent_words.UNCONFINED})" if s["unconfined"] else ""
+    agent = " ".join(filter(None, (s["agent"], s["agent_options"].get("model")))) + unconfined
+    where = "" if imported else f"{s['backend'] or 'own task'} on {s['device']}, agent {agent}, "
     each = f"experiment{'' if s['experiments'] == 1 else 's'}"
     lines.append(f"{s['experiments']} {each}{of} after the baseline: {counts}{worked}")
     lines.append(f"{where}in {s['run_folder']}")
@@ -139,6 +171,10 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
         f"{shows} shows it; {command_for(run_folder, 'approve')} "
         "answers, or reject in its place",
     }
+    if s["waits"] and s["state"] == "running":
+        left = text.clock(max(0.0, s["waits"]["until"] - time.time()))
+        lines.append(f"{s['waits']['reason']}: again in {left}")
+    lines += s["spent"]["words"]
     lines += _wishes(s)
     lines += [mend[s["state"]]] if s["state"] in mend else []
     return "\n".join(text.one_line(line) for line in lines)
@@ -195,6 +231,7 @@ def diff(run_folder: Path, number: int | None) -> str:
             by_hand = " (edited by you)" if e.edited and BY_HAND not in e.description else ""
             head = f"experiment {number}: {e.description}{by_hand}\n"
             head += f"{score}{ruled(e)}\n"
+            head += f"{told}\n" if (told := _origin(e)) else ""
             again = [text.exact(r.measurement.value) if r.measurement else r.reason for r in e.repeats]
             head += f"once more: {', '.join(again)}\n" if again else ""
             head += f"{e.hypothesis}\n" if e.hypothesis else ""
@@ -202,6 +239,12 @@ def diff(run_folder: Path, number: int | None) -> str:
     last = pending.number if pending and pending.proposed else len(h.experiments) - 1
     known = "none is there yet" if last < 0 else "there is 0" if last == 0 else f"there are 0 to {last}"
     raise UsageError(f"experiment {number}: not in run {run_folder.name}; {known}")
+
+
+def _origin(e: Experiment) -> str:
+    """What it did cost, what it was mended of, and that its agent had the user's rights."""
+    label = f"{agent_words.UNCONFINED}: its agent ran with your rights" if agent_words.unconfined(e) else ""
+    return "; ".join(filter(None, (agent_words.cost(e), agent_words.repairs(e), label)))
 
 
 def _why_gone(run_folder: Path) -> str:

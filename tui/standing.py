@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tui import pace, text
+from tui import agent_words, pace, text
 from tui.feed import State
 
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")
@@ -47,8 +47,10 @@ def _standing(state: State, now: float) -> Standing:
             agent, _, script = h.run.agent.partition(":") if h.run else ("", "", "")
             if agent == "scripted" and message != "the limit was reached":  # it has replayed all that it was given
                 resume = f"write more patches to {text.one_line(script)}, then: `{command} --experiments N`"
+            if "--max-" in message:  # the words of a cap hold the command that goes on
+                resume = ""
         word = "DONE" if h.ended.reason == "done" else "STOPPED"
-        return Standing(text.ENDED, word, f"{message + '; ' if message else ''}{resume}", over=True)
+        return Standing(text.ENDED, word, "; ".join(filter(None, (message, resume))), over=True)
     if state.alive is False and h.run is None:
         last = state.engine_log[-1] if state.engine_log else "its log is empty"
         return Standing(text.CRASHED, "NO ENGINE", f"the engine ended before the run began: {last}", True, True)
@@ -112,6 +114,8 @@ def activity(state: State) -> str:
         return ""
     if phase == "approving":
         return "waiting for your yes"
+    if agent_words.mends(state.history):
+        return "repairing"
     return "running" if phase == "startup" and not pace.has_start_up(state.history) else phase
 
 

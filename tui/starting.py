@@ -14,8 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from core.backend_choice import BACKENDS, known_backend
 from core.errors import UsageError
-from core.launch import BACKENDS, Options, demo_folder, known_backend, task_folder
+from core.launch import Options, demo_folder, task_folder
 from core.locks import device_holder
 from core.task import Task
 from core.task import read as read_task

@@ -19,7 +19,7 @@ LOG_BYTES = 64 * 1024  # of a log's end that viewers show
 _CHUNK = 1 << 20
 _DECODER = json.JSONDecoder()
 _GREATEST = 2**63  # of whole numbers: beyond it nothing of ours counts, and no clock or float can take them
-_EDITING = ("Proposed", "Approved")
+_EDITING = ("Proposed", "Approved", "RepairProposed")
 
 
 class Lines:

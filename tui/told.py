@@ -13,7 +13,7 @@ from core.events import RunStarted
 from core.experiment import Experiment, Measurement
 from core.history import History, Pending
 from core.notes import Note
-from tui import text
+from tui import agent_words, text
 from tui.feed import State
 from tui.repeats import doubt
 from tui.tail import as_float
@@ -108,14 +108,16 @@ def notes(history: History, entry: Experiment | Pending | None, width: int) -> l
         doubtful = doubt(entry, State(history).direction) if isinstance(entry, Experiment) else ""
         rows += _section("once more", [(row, "pausing") for row in folded(doubtful, width)])
         rows += _hypothesis(entry, width)
-        rows += _run(history.run, width) if entry.number == 0 else []
+        rows += _run(history, width) if entry.number == 0 else []
         rows += _facts(history, entry, width)
         rows += _repeats(history, entry, width)
         rows += _crash(entry, width)
+        rows += _agent(history, entry, width)
         rows += _told(history, entry.number, width)
+        rows += _remembered(history, entry.number, width)
         rows += _refused(history, entry, width)
     else:
-        rows += _run(history.run, width)
+        rows += _run(history, width)
     while rows and not rows[-1][0]:
         rows.pop()
     return rows or [("nothing is known yet", "dim")]
@@ -127,6 +129,9 @@ def _titled(entry: Experiment | Pending, width: int) -> Iterator[Words]:
     yield from ((row, "strong") for row in _paragraph(_said(entry)[0], width, _MOST_ROWS))
     if entry.edited:
         yield from ((row, "pausing") for row in folded("edited by hand before it was approved", width))
+    if agent_words.unconfined(entry):
+        yield from ((row, "pausing") for row in folded("unconfined: its agent ran with your rights", width))
+    yield from ((row, "pausing") for row in _paragraph(agent_words.repairs(entry), width, _LONGEST))
     yield "", ""
 
 
@@ -216,6 +221,29 @@ def _told(history: History, number: int, width: int) -> list[Words]:
     return _section("you told the agent", rows)
 
 
+def _agent(history: History, entry: Experiment | Pending, width: int) -> list[Words]:
+    """Who proposed it, what that did cost, what was dropped of it; of the one under way, what the run has spent."""
+    details = agent_words.details_of(entry)
+    who = ", ".join(text.one_line(str(details[key])) for key in ("arm", "agent", "model") if details.get(key))
+    dropped = details.get("dropped")
+    said = [f"proposed by {who}"] if who else []
+    said += [cost] if (cost := agent_words.cost(entry)) else []
+    if isinstance(dropped, list | tuple) and dropped:
+        said.append(f"it changed besides, which was dropped: {text.one_line(', '.join(map(str, dropped)))}")
+    said += agent_words.bill(history) if isinstance(entry, Pending) else []
+    return _section("the agent", [(row, "dim") for line in said for row in _paragraph(line, width, _LONGEST)])
+
+
+def _remembered(history: History, number: int, width: int) -> list[Words]:
+    """What the agent wrote down for itself up to this experiment, the last first."""
+    before = [note for note in history.memory if note.number <= number][-_MOST_NOTES:]
+    rows: list[Words] = []
+    for note in reversed(before):
+        rows.append((f"while at #{note.number}, {text.time_of_day(note.time)}", "dim"))
+        rows += [(f"  {row}", "") for row in _paragraph(note.text, width - 2, _MOST_ROWS)]
+    return _section("the agent's notes to itself", rows)
+
+
 def _note(note: Note, width: int) -> Iterator[Words]:
     what = f"no to #{note.number}" if note.rejected else f"for #{note.number} on"
     yield f"{what}, {text.time_of_day(note.time)}", "dim"
@@ -233,11 +261,12 @@ def _refused(history: History, entry: Experiment | Pending, width: int) -> list[
     return _section("a proposal refused before it", rows)
 
 
-def _run(run: RunStarted | None, width: int) -> list[Words]:
+def _run(history: History, width: int) -> list[Words]:
+    run = history.run
     if run is None:
         return []
     where = f"{run.workspace}/{run.task_folder}".rstrip("/")
     limits = f"{text.seconds(run.train_seconds)} of training each"
     own = (run.plan, limits, f"in {where}, from commit {run.base[:10]}")
-    said = (*(() if run.imported_from else own), *run.notes)
+    said = (*(() if run.imported_from else own), *run.notes, *agent_words.bill(history))
     return _section("the run", [(row, "dim") for line in said for row in _paragraph(line, width, _MOST_ROWS)])

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from core.errors import RunFailed, UsageError
-from core.launch import BACKENDS, known_backend
+from core.backend_choice import BACKENDS, known_backend, of_task, remembered
 from core.locks import lock_device
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED

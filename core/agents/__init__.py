@@ -1,7 +1,10 @@
 """What an agent is: it is asked for one proposal at a time and sees the history, never the machine.
 
-get("search", seed=0)            the keyless default: Optuna over the artifact's capital constants
-get("scripted:patches/", seed=0) replays a list of patches
+get("search", 0)               the keyless default: Optuna over the artifact's capital constants, and structural moves
+get("claude", 0, {"model": …}) a model edits the file; needs a key, or a local server that speaks the Messages API
+get("command:…", 0)            any command-line agent
+get("hybrid", 0)               numbers from the search, ideas from a model
+get("scripted:patches/", 0)    replays a list of patches
 """
 
 from __future__ import annotations
@@ -9,23 +12,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from core.errors import UsageError
 from core.experiment import Proposal
 from core.history import History
 from core.notes import Note
+from core.spending import Usage
+
+NAMES = "search, claude, command:ANYTHING, hybrid or scripted:FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Why the experiment in flight crashed. `log_tail` has no control characters; it comes from untrusted code.
+
+    repair: which repair of it this would be, from 1.
+    """
+
+    reason: str
+    log_tail: str
+    repair: int
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """Everything an agent may know when it is asked.
 
-    sources: path relative to the task folder -> text, as the incumbent has them.
+    sources: path relative to the task folder -> text, as the incumbent has them; for a repair, as what crashed has.
     program: the human's instructions, read afresh each time.
     is_new: says whether these edits make a source that no experiment of this run has had, and the user not rejected.
     notes: what the user has told the agent so far, why proposals were rejected included.
     new_notes: those of them that came since the agent last answered.
+    contract: what of the artifact everything else relies on, in the task's words.
+    crash: set where a repair is asked for.
     """
 
     number: int
@@ -34,8 +54,11 @@ class Request:
     history: History
     direction: Literal["min", "max"]
     is_new: Callable[[Mapping[str, str]], bool]
+    desk: Desk
     notes: tuple[Note, ...] = ()
     new_notes: tuple[Note, ...] = ()
+    contract: str = ""
+    crash: Crash | None = None
 
 
 class Refused(Exception):
@@ -47,8 +70,90 @@ class Refused(Exception):
         self.description = description
 
 
+class Unable(Exception):
+    """The agent cannot work until the user does something: the run pauses, and the agent is asked again afterwards."""
+
+    def __init__(self, reason: str, mend: str) -> None:
+        super().__init__(f"{reason}; {mend}")
+        self.reason = reason
+        self.mend = mend
+
+
+class CalledOff(Exception):
+    """The run is to stop at once, so the agent stopped thinking."""
+
+
 class Exhausted(Exception):
     """The agent has nothing left to propose: the run is done."""
+
+
+class CapReached(Exhausted):
+    """What the agent needs next might pass a cap, in dollars or tokens. The run is done; the words say the mend."""
+
+
+class Desk(Protocol):
+    """An agent's hand on the run. `core.desk.RunDesk` is the real one, `core.desk.Paper` one without a run."""
+
+    def reserve(self, model: str, tokens: int, dollars: float | None) -> int:
+        """Set aside the most that the next call can cost, durably and before it is made. Returns the call's number.
+
+        Raises CapReached where that might pass a cap. A call that is never settled counts as reserved, for ever.
+        """
+        ...
+
+    def settle(self, call: int, usage: Usage, dollars: float | None) -> None:
+        """What a call did cost."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show what the agent thinks while it thinks. Never raises."""
+        ...
+
+    def wait(self, seconds: float, reason: str) -> bool:
+        """Wait, with a countdown that viewers show. False: the run is to stop at once."""
+        ...
+
+    def remember(self, text: str) -> None:
+        """Write down a note of the agent to itself: it is in `History.memory` from now on."""
+        ...
+
+    def keep(self, turn: Mapping[str, Any]) -> None:
+        """Keep a turn of the conversation about this proposal; durable when it returns."""
+        ...
+
+    def kept(self) -> list[dict[str, Any]]:
+        """The turns of this proposal that an engine which was killed has kept."""
+        ...
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run is to stop at once."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """An empty folder for this one proposal, removed afterwards."""
+        ...
+
+    @property
+    def workspace(self) -> Path:
+        """The user's workspace, to be read only."""
+        ...
+
+
+class Agent(Protocol):
+    """Real ones are `search.Search`, `scripted.Scripted`, `claude.Claude`, `command.CommandAgent`, `hybrid.Hybrid`.
+
+    reads_notes: whether what the user tells it can change what it proposes.
+    repairs: how often it may mend a crash of its own experiment.
+    """
+
+    reads_notes: bool
+    repairs: int
+
+    def propose(self, request: Request) -> Proposal:
+        """The next proposal, or the repair of the one that crashed. Raises Refused, Unable, CalledOff or Exhausted."""
+        ...
 
 
 def absolute(name: str) -> str:
@@ -57,34 +162,38 @@ def absolute(name: str) -> str:
     return f"{kind}:{Path(argument).absolute()}" if kind == "scripted" and argument else name
 
 
-class Agent(Protocol):
-    """Two real ones exist: `search.Search` and `scripted.Scripted`.
+def get(name: str, seed: int, options: Mapping[str, Any] | None = None) -> Agent:
+    """The agent of this name. `options`: of models, as the command line gives them; JSON values, never a key.
 
-    reads_notes: whether what the user tells it can change what it proposes.
+    Raises UsageError for a name, a file or an option that does not exist.
     """
-
-    reads_notes: bool
-
-    def propose(self, request: Request) -> Proposal:
-        """The next proposal. Raises Refused or Exhausted."""
-        ...
-
-
-def get(name: str, seed: int) -> Agent:
-    """The agent of this name. Raises UsageError for a name or a file that does not exist."""
     kind, _, argument = name.partition(":")
-    if kind == "search" and not argument:
-        from core.agents.search import Search
+    options = options or {}
+    match kind:
+        case "search" if not argument:
+            from core.agents.search import Search
 
-        return Search(seed)
-    if kind == "scripted" and argument:
-        from core.agents.scripted import Scripted
+            return Search(seed)
+        case "scripted" if argument:
+            from core.agents.scripted import Scripted
 
-        return Scripted(Path(argument))
-    raise UsageError(f"--agent {name}: no such agent; use search or scripted:FILE")
+            return Scripted(Path(argument))
+        case "claude" if not argument:
+            from core.agents.claude import Claude
+
+            return Claude(options)
+        case "command" if argument.strip():
+            from core.agents.command import CommandAgent
+
+            return CommandAgent(argument, options)
+        case "hybrid" if not argument.startswith("hybrid"):
+            from core.agents.hybrid import Hybrid
+
+            return Hybrid(seed, get(argument or "claude", seed, options))
+    raise UsageError(f"--agent {name}: no such agent; use {NAMES}")
 
 
-def check(name: str) -> None:
+def check(name: str, options: Mapping[str, Any] | None = None) -> None:
     """Refuse the name of an agent that does not exist, as `get` does, without loading what a search needs."""
     if name != "search":
-        get(name, 0)
+        get(name, 0, options)

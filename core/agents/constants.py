@@ -55,10 +55,7 @@ class Constant:
 
 def read(source: str) -> dict[str, Constant]:
     """The constants of a source by name, in its order. Raises SyntaxError or ValueError if Python cannot parse it."""
-    mark = _MARK if source.startswith(_MARK) else ""
-    tree = ast.parse(source[len(mark) :])
-    encoded = source.encode()
-    starts = [len(mark.encode()), *(m.end() for m in _LINE_END.finditer(encoded))]
+    tree, encoded, starts = parsed(source)
     bound = Counter(_bindings(tree))
     found = {}
     for name, value in _assignments(tree):
@@ -66,6 +63,14 @@ def read(source: str) -> dict[str, Constant]:
         if constant is not None:
             found[name] = constant
     return found
+
+
+def parsed(source: str) -> tuple[ast.Module, bytes, list[int]]:
+    """A source's tree, its UTF-8 bytes, and where in these each of its lines begins. Raises as `read` does."""
+    mark = _MARK if source.startswith(_MARK) else ""
+    tree = ast.parse(source[len(mark) :])
+    encoded = source.encode()
+    return tree, encoded, [len(mark.encode()), *(m.end() for m in _LINE_END.finditer(encoded))]
 
 
 def edit(source: str, values: Mapping[str, Value]) -> str:

@@ -1,13 +1,14 @@
 """What a run has shown about its constants: the history as `search` reads it.
 
 An experiment of this agent carries in its details `constants` (every constant, as applied), `changed` (name -> [from,
-to]) and `chosen` (the hyperparameters that were moved on purpose; what was adjusted to fit them is not among these).
+to]), `chosen` (the hyperparameters that were moved on purpose; what was adjusted to fit them is not among these),
+`forms` (every structural place, as applied), `reformed` (place -> [from, to]) and `kind` (numbers, structure, retry).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.agents.constants import Value
@@ -22,7 +23,8 @@ class Tried:
 
     values: of every constant, tuples taken apart, as really applied. moved: key -> value before, value after, of what
     was chosen. loss: the metric, lower is better; None for a crash. gain: over its incumbent, in units of the run's
-    usual difference, within ±2; -2 for a crash.
+    usual difference, within ±2; -2 for a crash. reformed: structural place -> form before, form after.
+    keeps: how many experiments had been kept before it, the baseline included.
     """
 
     number: int
@@ -31,6 +33,9 @@ class Tried:
     loss: float | None
     gain: float
     kept: bool
+    reformed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    kind: str = "numbers"
+    keeps: int = 0
 
 
 def evidence(history: History, direction: Literal["min", "max"], current: Mapping[str, Value]) -> list[Tried]:
@@ -43,12 +48,19 @@ def evidence(history: History, direction: Literal["min", "max"], current: Mappin
     shown = [e for e in history.experiments if e.number in known and (e.measurement or e.verdict.outcome == "crash")]
     differences = sorted(abs(e.delta) for e in shown if e.delta)
     unit = differences[len(differences) // 2] if differences else 1.0
+    keeps = [e.number for e in history.experiments if e.verdict.outcome == "keep"]
     tried = []
     for e in shown:
         crashed = e.measurement is None or e.verdict.outcome == "crash"
         gain = -2.0 if crashed else max(-2.0, min(2.0, -sign * (e.delta or 0.0) / unit))
         loss = None if e.measurement is None or crashed else sign * e.measurement.value
-        tried.append(Tried(e.number, *known[e.number], loss, gain, e.verdict.outcome == "keep"))
+        before = sum(number < e.number for number in keeps)
+        tried.append(
+            Tried(
+                e.number, *known[e.number], loss, gain, e.verdict.outcome == "keep", _reformed(e),
+                str(e.details.get("kind", "numbers")), before,
+            )
+        )  # fmt: skip
     return tried
 
 
@@ -80,6 +92,14 @@ def _changed(experiment: Experiment) -> dict[str, tuple[Scalar, Scalar]] | None:
     before = apart({key: pair[0] for key, pair in changed.items()})
     after = apart({key: pair[1] for key, pair in changed.items()})
     return {key: (value, after[key]) for key, value in before.items() if key in after and value != after[key]}
+
+
+def _reformed(experiment: Experiment) -> dict[str, tuple[str, str]]:
+    """The structural moves of an experiment: place -> form before, form after."""
+    moves = experiment.details.get("reformed")
+    if not isinstance(moves, Mapping):
+        return {}
+    return {key: (str(pair[0]), str(pair[1])) for key, pair in moves.items()}
 
 
 def apart(values: Mapping[str, Any]) -> dict[str, Scalar]:

@@ -44,6 +44,7 @@ class Scripted:
     """The patches of FILE in order. Raises UsageError, when made, for a FILE that is missing or not understood."""
 
     reads_notes = False
+    repairs = 0
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -32,6 +32,7 @@ class Search:
     """Proposes changes of the artifact's constants. The seed decides what the history leaves open."""
 
     reads_notes = False
+    repairs = 0
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

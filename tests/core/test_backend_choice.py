@@ -10,7 +10,7 @@ import pytest
 from conftest import TOY_SOURCE, TOY_TASK, commit_all
 
 from core.errors import UsageError
-from core.launch import Options, best_backend, known_backend, task_folder
+from core.launch import Options, task_folder
 
 MACHINES = [("darwin", "arm64", "mlx"), ("darwin", "x86_64", "cuda"), ("linux", "x86_64", "cuda")]
 

@@ -61,7 +61,7 @@ def test_the_fold_takes_any_order_of_events(stream):
 
 def test_every_event_type_is_listed():
     assert set(records.TYPES.values()) == set(typing.get_args(ev.Event))
-    assert len(records.TYPES) == 29
+    assert len(records.TYPES) == 35
 
 
 @pytest.mark.parametrize("torn", [b"", b"{", b'{"type":"ExperimentDone","time":1.0,"number":2}', b"\xff\xfe\x00"])

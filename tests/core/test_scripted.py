@@ -13,6 +13,7 @@ import pytest
 from core.agents import Exhausted, Refused, Request
 from core.agents.patch import DoesNotApply, apply, parse
 from core.agents.scripted import Scripted
+from core.desk import Paper
 from core.errors import UsageError
 from core.experiment import Proposal
 from core.history import History
@@ -22,7 +23,7 @@ SOURCE = "A = 1\nB = 2\n\ndef f():\n    return A\n"
 
 def request(number: int = 1, refused: int = 0, sources: Mapping[str, str] | None = None) -> Request:
     sources = {"train.py": SOURCE} if sources is None else sources
-    return Request(number, sources, "", History(refused=refused), "min", lambda edits: True)
+    return Request(number, sources, "", History(refused=refused), "min", lambda edits: True, Paper(Path()))
 
 
 def jsonl(tmp_path: Path, *records: object) -> Path:

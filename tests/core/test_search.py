@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from core.agents import Exhausted, Refused, Request
 from core.agents.constants import read
 from core.agents.evidence import apart
 from core.agents.search import Search
+from core.desk import Paper
 from core.events import RunStarted
 from core.experiment import Experiment, Measurement, Proposal, Verdict
 from core.history import History
@@ -77,7 +79,7 @@ def research(agent: Search, count: int, score: Any, source: str = REFERENCE, len
     for number in range(1, count + 1):
         so_far = frozenset(seen)
         is_new = lambda edits, so_far=so_far: edits["train.py"] not in so_far  # noqa: E731
-        request = Request(number, {"train.py": source}, "", history, "min", is_new)
+        request = Request(number, {"train.py": source}, "", history, "min", is_new, Paper(Path()))
         proposal = agent.propose(request)
         made.append((request, proposal))
         text = proposal.edits["train.py"]
@@ -190,7 +192,9 @@ def test_a_direction_that_helped_is_followed() -> None:
     source = REFERENCE.replace("MATRIX_LR = 0.04", "MATRIX_LR = 0.06")
     details = {"constants": values(source), "changed": {"MATRIX_LR": [0.04, 0.06]}, "chosen": ["MATRIX_LR"]}
     history = after(request.history, Proposal({}, "", "", details), 1.5)
-    proposal = Search(0).propose(Request(2, {"train.py": source}, "", history, "min", lambda edits: True))
+    proposal = Search(0).propose(
+        Request(2, {"train.py": source}, "", history, "min", lambda edits: True, Paper(Path()))
+    )
     assert values(proposal.edits["train.py"])["MATRIX_LR"] > 0.06
     assert "helped in experiment 1" in proposal.hypothesis
 
@@ -232,7 +236,7 @@ def test_two_files_with_the_same_name_are_told_apart() -> None:
     history = after(History(), Proposal({}, "baseline", ""), 1.0)
     seen: list[dict[str, str]] = []
     for _ in range(10):
-        request = Request(1, sources, "", history, "min", lambda edits: dict(edits) not in seen)
+        request = Request(1, sources, "", history, "min", lambda edits: dict(edits) not in seen, Paper(Path()))
         proposal = Search(0).propose(request)
         seen.append(dict(proposal.edits))
         assert set(proposal.details["constants"]) == {"a.py:RATE", "ONLY", "b.py:RATE"}
@@ -251,7 +255,7 @@ def test_two_files_with_the_same_name_are_told_apart() -> None:
 def test_an_artifact_without_constants_is_refused_with_the_reason(source: str, reason: str) -> None:
     history = after(History(), Proposal({}, "baseline", ""), 1.0)
     with pytest.raises((Refused, Exhausted), match=reason):
-        Search(0).propose(Request(1, {"train.py": source}, "", history, "min", lambda edits: True))
+        Search(0).propose(Request(1, {"train.py": source}, "", history, "min", lambda edits: True, Paper(Path())))
 
 
 def test_when_everything_was_tried_it_says_so() -> None:
@@ -259,5 +263,7 @@ def test_when_everything_was_tried_it_says_so() -> None:
     history = after(History(), Proposal({}, "baseline", ""), 1.0)
     with pytest.raises(Refused, match="no untried values for FLAG"):
         Search(0).propose(
-            Request(1, {"train.py": source}, "", history, "min", lambda edits: edits["train.py"] not in seen)
+            Request(
+                1, {"train.py": source}, "", history, "min", lambda edits: edits["train.py"] not in seen, Paper(Path())
+            )
         )

@@ -26,6 +26,7 @@ class Reader:
     """An agent that reads notes, and remembers what it was asked."""
 
     reads_notes = True
+    repairs = 0
 
     def __init__(self, run: Run) -> None:
         self.run = run

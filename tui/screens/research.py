@@ -83,7 +83,7 @@ class ResearchScreen(ArrangedScreen):
         self.diffs.show(state, entry)
         self.notes.show(state.history, entry)
         lines, whose = self._log_lines(number)
-        self.log_tail.show(whose, lines)
+        self.log_tail.show(whose, lines, prose=bool(state.log and state.log.thoughts and whose.endswith("agent")))
         self.plot.show(state, number)
         waits = not self._over and asked.waiting(state.history) is not None
         paused, in_trial = asked.paused(state.history), state.history.phase in ("startup", "training")
@@ -99,10 +99,11 @@ class ResearchScreen(ArrangedScreen):
             self.panes[pane].title.show(tabs, pane == self.pane, about[pane])
 
     def _log_place(self, number: int | None) -> str:
-        live = self._state.live
+        live, log = self._state.live, self._state.log
         if not self.log_tail.following:
             return f"{self.log_tail.below} more below"
-        return "▼ following" if live and live.number == number and self._state.alive else ""
+        grows = (live and live.number == number) or (log and log.thoughts and log.number == number)
+        return "▼ following" if grows and self._state.alive else ""
 
     def _entry(self, number: int | None) -> Experiment | Pending | None:
         pending = self._state.history.pending
@@ -115,6 +116,8 @@ class ResearchScreen(ArrangedScreen):
     def _log_lines(self, number: int | None) -> tuple[tuple[str, ...], str]:
         """The log of the selected experiment, or the engine's while that is all there is; and whose it is."""
         state, entry = self._state, self._entry(number)
+        if state.log and state.log.number == number and state.log.thoughts:
+            return state.log.lines, f"#{number} agent"
         if state.log and state.log.number == number:
             return state.log.lines, f"#{number}{'' if state.log.lines else ': nothing printed'}"
         if isinstance(entry, Experiment) and entry.log_tail:

@@ -14,7 +14,7 @@ from textual.strip import Strip
 from core.experiment import Experiment
 from core.history import History, Pending
 from core.own_words import BY_HAND
-from tui import text
+from tui import agent_words, text
 from tui.feed import State
 from tui.listing import Filter, Listing, Order
 from tui.repeats import contradicted, repeated
@@ -227,6 +227,7 @@ def finished(e: Experiment, width: int, best: int | None, now: str, better: str 
         (f"{now} once more: " if now else "", "live"),
         (said, "crashed" if outcome == "crash" else "dim"),
         ("edited: " if e.edited and BY_HAND not in e.description else "", "dim"),
+        (_origin(e, told), "dim"),
     ]
     room = width - 1 - sum(cell_len(words) for words, _ in before)  # less the mark of the selected row
     mark = (repeated(e, better, spread=width >= _WITH_SPREAD), "pausing" if contradicted(e, better) else "accent")
@@ -257,5 +258,12 @@ def in_flight(p: Pending, width: int, doing: str, still: bool) -> list[Piece]:
         (" " * (11 if width >= _WITH_REASON else 2), ""),
         (" " * (18 if width >= _WITH_COST else 0), ""),
         ("edited: " if p.edited and BY_HAND not in described else "", "dim"),
+        (_origin(p, width >= _WITH_REASON), "dim"),
         (described, ""),
     ]
+
+
+def _origin(entry: Experiment | Pending, roomy: bool) -> str:
+    """How it came about, where that is out of the ordinary: mended after a crash, made with the user's rights."""
+    made = agent_words.UNCONFINED if roomy and agent_words.unconfined(entry) else ""
+    return "".join(f"{word}: " for word in (agent_words.times_repaired(entry), made) if word)

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.history import History
-from tui import text
+from tui import agent_words, text
 from tui.asked import soon
 from tui.feed import State
 from tui.load import Load
@@ -119,6 +119,7 @@ def head(state: State, now: float, width: int) -> list[Piece]:
         part(7, (text.one_line(state.tag), "strong")),
         part(8, (f"exp {_reached(h)}{of}" if h.run else "", "")),
         part(3, (_where(state) if width >= _ROOMY else "", "dim")),
+        part(3, (agent_words.spending(h) if width >= _ROOMY else "", "dim")),
         part(6, (soon(state.asked) if not h.ended else "", "pausing")),
         part(4, ("approval" if h.approval and not h.ended else "", "pausing")),
         part(2, (_over_at(state, now), "dim")),
@@ -150,6 +151,7 @@ def work(state: State, now: float, width: int) -> list[Piece]:
             left += _figures(state, width)
     elif h.run and doing != "held":
         left += [_in_phase(state, now), _score_in(state, now)]
+        left.append(part(14, (agent_words.spending(h) if width < _ROOMY else "", "dim")))
     return fit(left, [], width)
 
 
@@ -222,7 +224,7 @@ def _busy(load: Load | None) -> list[str]:
 def words(state: State, now: float, width: int, notice: Notice | None) -> list[list[Piece]]:
     """The answer to a command, or why the run stands still and what to do, or what is being tried: one row, or up to
     three where a sentence needs them."""
-    left = _words(state, now, notice)
+    left = _words(state, now, notice, width)
     explains = notice or standing(state, now).detail
     if explains and left[0].width > width > 20:
         sentence, style = left[0].pieces[0]
@@ -231,12 +233,14 @@ def words(state: State, now: float, width: int, notice: Notice | None) -> list[l
     return [shorten(fit(left, right, width), width)]
 
 
-def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
+def _words(state: State, now: float, notice: Notice | None, width: int) -> list[Part]:
     stands, pending = standing(state, now), state.history.pending
     if notice:
         return [part(3, (notice.words, {"pending": "pausing", "failed": "trouble"}.get(notice.stage, "accent")))]
     if stands.detail:
         return [part(3, (stands.detail, "" if stands.over and not stands.trouble else _style(stands)))]
+    if waits := agent_words.waits(state.history, now, width):
+        return [part(4, (waits, "pausing"))]
     crash = last_crash(state, now)
     if pending and pending.proposed:
         trying = part(3, (f"trying #{pending.number}: ", "dim"), (text.one_line(pending.proposed.description), ""))
@@ -276,7 +280,11 @@ def _over_at(state: State, now: float) -> str:
 
 def _where(state: State) -> str:
     run = state.history.run
-    return " · ".join(text.one_line(p) for p in (run.backend, run.device, run.agent) if p) if run else ""
+    if run is None:
+        return ""
+    agent = agent_words.name(state.history)
+    agent += f" ({agent_words.UNCONFINED})" if agent_words.runs_unconfined(state.history) else ""
+    return " · ".join(text.one_line(p) for p in (run.backend, run.device, agent) if p)
 
 
 def _best(state: State) -> Part:

@@ -1,0 +1,166 @@
+"""What is said of the agent: its name, what it spends, what it waits for, how it mended its own. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from core.experiment import Experiment
+from core.history import History, Pending
+from tui import text
+from tui.tail import as_float
+
+UNCONFINED = "unconfined"
+_LONGEST_NAME = 28  # characters
+_TIMES = ("", "once", "twice")
+
+
+# --- who -------------------------------------------------------------------------------------------------------------
+
+
+def name(history: History, longest: int = _LONGEST_NAME) -> str:
+    """The agent as a run's head names it: by its model where one is named; a command as it begins."""
+    if history.run is None:
+        return ""
+    agent = text.one_line(history.run.agent)
+    options = history.engine.agent_options if history.engine else {}
+    model = text.one_line(str(options.get("model") or ""))
+    if agent.partition(":")[0] == "claude" and model:
+        agent = model
+    elif model:
+        agent = f"{agent} with {model}"
+    return agent if len(agent) <= longest else f"{agent[: longest - 1]}…"
+
+
+def runs_unconfined(history: History) -> bool:
+    """Whether this run's agent is a program with the user's rights."""
+    return history.run is not None and "command" in history.run.agent.split(":")[:2]
+
+
+def unconfined(entry: Experiment | Pending) -> bool:
+    """Whether an agent with the user's rights made this proposal."""
+    return details_of(entry).get(UNCONFINED) is True
+
+
+def details_of(entry: Experiment | Pending) -> Mapping[str, Any]:
+    """What the agent wrote down of its proposal."""
+    if isinstance(entry, Experiment):
+        return entry.details
+    return entry.proposed.details if entry.proposed else {}
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def dollars(value: float) -> str:
+    """`$0.42`, `$12.30`, `$1,204`; of less than ten cents two digits: `$0.0042`."""
+    if not math.isfinite(value):
+        return "$?"
+    if value >= 1000:
+        return f"${value:,.0f}"
+    if value >= 0.0995 or value <= 0:
+        return f"${value:.2f}"
+    return f"${value:.1g}" if value < 1e-4 else f"${value:.{1 - math.floor(math.log10(value))}f}"
+
+
+def cap(value: float) -> str:
+    """A limit as it was given: `$5`, `$2.50`."""
+    if not math.isfinite(value):
+        return "$?"
+    return f"${value:,.0f}" if value == int(value) else f"${value:,.2f}" if value >= 0.01 else f"${value:g}"
+
+
+def thinks(history: History) -> bool:
+    """Whether the agent is being asked: for a proposal, or to mend what crashed."""
+    return history.phase == "proposing" or mends(history)
+
+
+def mends(history: History) -> bool:
+    """Whether an experiment crashed and its verdict is still open, while an agent that can mend it may be at that."""
+    p, agent = history.pending, history.run.agent if history.run else ""
+    able = agent.split(":")[0] in ("claude", "command", "hybrid")
+    crashed = p is not None and p.crashed is not None and p.judged is None and not p.again and p.number > 0
+    return able and crashed and history.phase == "deciding"
+
+
+def spending(history: History) -> str:
+    """`$0.42 of $5`, `31.2k tokens of 1M`; empty where nothing was called and nothing is capped."""
+    spent, engine = history.spent, history.engine
+    most, most_tokens = (engine.max_dollars, engine.max_tokens) if engine else (None, None)
+    lost = bool(spent.open) and not thinks(history)  # calls of which nobody knows what they did cost
+    told = []
+    if most is not None or spent.worst_dollars:
+        value = spent.worst_dollars if lost else spent.dollars
+        told.append(f"{'up to ' * lost}{dollars(value)}{f' of {cap(most)}' if most is not None else ''}")
+    if most_tokens is not None or (not told and spent.worst_tokens):
+        value = spent.worst_tokens if lost else spent.tokens
+        of = f" of {text.quantity(most_tokens)}" if most_tokens is not None else ""
+        told.append(f"{'up to ' * lost}{text.quantity(value)} tokens{of}")
+    return ", ".join(told)
+
+
+def bill(history: History) -> list[str]:
+    """What the run has spent, in sentences; none where it called nothing and has no cap."""
+    spent, words = history.spent, spending(history)
+    if not words:
+        return []
+    cached = f", {100 * spent.cached / spent.tokens:.0f} % from the cache" if spent.cached and spent.tokens else ""
+    calls = f"{spent.calls} call{'s' * (spent.calls != 1)}"
+    told = [f"spent {words}: {spent.tokens:,} tokens in {calls}{cached}"]
+    if spent.open and not thinks(history):
+        n = len(spent.open)
+        told.append(
+            f"{n} call{'s' * (n != 1)} broke off: what {'they' if n > 1 else 'it'} did cost is not known and "
+            f"counts as the most it can have been"
+        )
+    return told
+
+
+def cost(entry: Experiment | Pending) -> str:
+    """What a proposal did cost: `$0.0412, 18,204 tokens, 4 calls`; empty where nothing is known."""
+    details = details_of(entry)
+    paid, tokens, calls = (as_float(details.get(key)) for key in ("dollars", "tokens", "calls"))
+    told = [dollars(paid)] if paid is not None and math.isfinite(paid) and paid >= 0 else []
+    told += [f"{tokens:,.0f} tokens"] if tokens and math.isfinite(tokens) else []
+    told += [f"{calls:,.0f} call{'s' * (calls != 1)}"] if calls and math.isfinite(calls) else []
+    return ", ".join(told)
+
+
+# --- what it waits for, and what it mended --------------------------------------------------------------------------
+
+
+def waits_seconds(history: History, now: float) -> float | None:
+    """For how long the agent waits yet before it tries again; None where it does not."""
+    if history.waits is None or history.ended or history.paused or not thinks(history):
+        return None
+    left = history.waits_since + history.waits.seconds - now
+    return left if math.isfinite(left) and left > 0 else None
+
+
+def waits(history: History, now: float, longest: int = 200) -> str:
+    """`529 overloaded: again in 0:43`; empty where nothing is waited for."""
+    left = waits_seconds(history, now)
+    if left is None or history.waits is None:
+        return ""
+    again, reason = f"again in {text.clock(math.ceil(left))}", text.one_line(history.waits.reason)
+    room = longest - len(again) - 2
+    return f"{reason if len(reason) <= room else reason[: max(0, room - 1)] + '…'}: {again}"
+
+
+def times_repaired(entry: Experiment | Pending) -> str:
+    """`repaired`, `repaired twice`; empty where it was not."""
+    times = len(entry.repairs)
+    return "" if not times else "repaired" if times == 1 else f"repaired {_times(times)}"
+
+
+def repairs(entry: Experiment | Pending) -> str:
+    """`repaired twice: oom, then RuntimeError: …`: what its earlier attempts crashed with."""
+    if not entry.repairs:
+        return ""
+    reasons = ", then ".join(text.one_line(repair.reason) for repair in entry.repairs)
+    return f"repaired {_times(len(entry.repairs))}: {reasons}"
+
+
+def _times(count: int) -> str:
+    return _TIMES[count] if count < len(_TIMES) else f"{count} times"
