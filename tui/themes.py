@@ -10,7 +10,9 @@ from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from rich.style import Style
+from textual._styles_cache import StylesCache
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.theme import Theme
 from textual.widget import Widget
@@ -111,6 +113,11 @@ class ThemedApp(App[Result], Generic[Result]):
         ):  # Textual would show greys: they are colours too, and may be unreadable on this terminal's own
             filters = [*(f for f in filters if not isinstance(f, Monochrome)), self._no_colour]
         return [*filters, self._fewer_glyphs] if self._fewer_glyphs.enabled else filters
+
+    def pop_screen(self) -> AwaitComplete:
+        """Textual remembers colours by the painter of every widget, the closed ones' with all that they painted."""
+        StylesCache.get_inner_outer.cache_clear()
+        return super().pop_screen()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return DEFAULTS

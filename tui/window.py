@@ -6,7 +6,6 @@ It holds no truth: what it shows is a fold over the run's files, and closing it 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import time
@@ -23,6 +22,7 @@ from tui import asked, config, text
 from tui.away import Look, last_look, on_return
 from tui.feed import Feed, State
 from tui.keys import KEYS, taken_twice
+from tui.memory import settle
 from tui.screens.arranged import ArrangedScreen
 from tui.screens.research import ResearchScreen
 from tui.standing import last_crash, standing
@@ -46,15 +46,6 @@ class Left:
 
     choice: Literal["detach", "stop", "stop-now", "over"]
     message: str
-
-
-def _collect_again() -> None:
-    """Garbage is not looked for while everything is loaded, for a sixth of the start; what is there by now stays, so
-    later collections need not look through it again."""
-    if not gc.isenabled():
-        gc.collect()
-        gc.freeze()
-        gc.enable()
 
 
 class RunWindow(ThemedApp[Left]):
@@ -164,7 +155,7 @@ class RunWindow(ThemedApp[Left]):
         changed_at = began = time.monotonic()
         while self.feed.behind and time.monotonic() < began + FIRST_LOOK_SECONDS:
             self.feed.read()
-        self.call_after_refresh(_collect_again)
+        self.call_after_refresh(settle)
         while True:
             if self.feed.state is not self.state:
                 self._take(self.feed.state)
@@ -218,6 +209,8 @@ class RunWindow(ThemedApp[Left]):
         elif waits is not None and waits != asked.waiting(was.history):
             elsewhere = self.research.experiments.selected != waits and not self.research.experiments.following
             news = f"#{waits} waits for your yes{': . shows it' if elsewhere else ''}"
+        elif self.state.history.programs > max(1, was.history.programs):
+            news = f"program.md changed: the agent reads the new one from #{self.state.history.next_number} on"
         elif stands.trouble and not self._in_trouble:
             news = f"{stands.word}: {stands.detail}"
         self._in_trouble = stands.trouble
@@ -232,6 +225,8 @@ class RunWindow(ThemedApp[Left]):
 
     def _tick(self) -> None:
         if not self.is_headless and self._terminal_gone():
+            with suppress(ValueError):  # not in a main thread
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored; to wait for keys would spin
             signal.raise_signal(signal.SIGHUP)
         settled = self._notice and self._notice.stage not in ("pending", "away")
         aged = time.monotonic() - self._noticed_at
