@@ -5,13 +5,15 @@
     objective.value(source)                 # without noise
 
 Every seed draws another world: where each constant's optimum lies (a pseudo-Huber valley in its coordinate) and how
-much it matters; how good or bad each structural form is; how they act on each other. Drawn without looking at any agent:
-the rates' optimum moves with the root of the batch, structural forms move optima of numbers, some pairs of forms help or
-hurt each other, a rate far too high gives NaN, a model beyond the memory crashes. Three kinds of world:
+much it matters; how good or bad each structural form is; how they act on each other. Drawn without looking at any
+agent: the rates' optimum moves with the root of the batch, structural forms move optima of numbers, some pairs of forms
+help or hurt each other, a rate far too high gives NaN, a model beyond the memory crashes. Kinds of world:
 
-    "moves"    structural forms do good and harm, harm more often (about two in three)
-    "no good"  every structural form does harm: what an agent that tries them anyway loses
-    "numbers"  an artifact that has constants and nothing else
+    "moves"       structural forms do good and harm, harm more often (about two in three)
+    "no good"     every structural form does harm: what an agent that tries them anyway loses
+    "numbers"     an artifact that has constants and nothing else
+    "good ideas"  as "moves"; and of what only a model can think of, marked `# idea 7`, four in ten do good
+    "poor ideas"  as "moves"; and all of those ideas do harm
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import functools
 import math
 import random
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,7 +34,8 @@ from core.agents.moves import sites
 from core.agents.space import Hyperparameter, hyperparameters
 from core.experiment import Measurement
 
-World = Literal["moves", "no good", "numbers"]
+World = Literal["moves", "no good", "numbers", "good ideas", "poor ideas"]
+IDEAS = 40
 NOISE = 0.003  # standard deviation, of a value around 2
 SEQUENCE_LENGTH = PROFILES["cpu"].sequence_length
 MEMORY_MB = 2000.0
@@ -69,6 +73,7 @@ class Seen:
     forms: dict[str, str]
     memory_mb: float
     pattern: str
+    ideas: tuple[int, ...]
 
 
 @functools.lru_cache(maxsize=64)
@@ -79,7 +84,8 @@ def seen(source: str) -> Seen:
     width = depth * ratio
     memory = 250 + rows * depth * width * 0.1 + depth * width**2 * 0.004
     x = {h.key: h.x for h in found if h.scale != "choice"}
-    return Seen(x, {key: site.form for key, site in sites(source).items()}, memory, str(values["WINDOW_PATTERN"]))
+    return Seen(x, {key: site.form for key, site in sites(source).items()}, memory, str(values["WINDOW_PATTERN"]),
+                tuple(sorted({int(number) for number in re.findall(r"# idea (\d+)", source)})))  # fmt: skip
 
 
 class Objective:
@@ -107,6 +113,9 @@ class Objective:
         if world == "no good":
             self._form = {option: abs(effect) for option, effect in self._form.items()}
             self._pair = {pair: abs(effect) for pair, effect in self._pair.items()}
+        self._idea = [rng.gauss(0.005, 0.018) for _ in range(IDEAS)]
+        if world == "poor ideas":
+            self._idea = [abs(effect) for effect in self._idea]
 
     def value(self, source: str) -> float:
         """Without noise; inf where it would crash."""
@@ -117,6 +126,7 @@ class Objective:
         forms = [(key, form) for key, form in now.forms.items() if (key, form) in self._form]
         total = 1.9 + self._pattern.get(now.pattern, 0.0) + sum(self._form[f] for f in forms)
         total += sum(effect for pair, effect in self._pair.items() if pair <= set(forms))
+        total += sum(self._idea[number] for number in now.ideas)
         for key, (_, width) in VALLEYS.items():
             moved = sum(self._shift[f] for f in forms if SHIFTS.get(f[0]) == key)
             optimum = self._optimum[key] + width * moved + (0.5 * batch if key.endswith("_LR") else 0.0)

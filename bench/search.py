@@ -27,11 +27,12 @@ from core.agents.fit import fitted
 from core.agents.search import Search
 from core.agents.space import hyperparameters
 from core.desk import Paper
-from core.events import RunStarted
+from core.events import ProposalRefused, RunStarted
 from core.experiment import Experiment, Measurement, Proposal, Verdict
 from core.history import History
 from core.judge import Score, greedy
 
+WORLDS: tuple[World, ...] = ("moves", "no good", "numbers")
 RUN = RunStarted(
     "bench", "", "", {}, "cuda", "cpu", "", 0, "", "", {"sequence_length": SEQUENCE_LENGTH}, 15.0, None, None, ""
 )
@@ -73,8 +74,9 @@ def research(agent: Agent, objective: Objective, experiments: int) -> tuple[Hist
         )
         try:
             proposal = agent.propose(request)
-        except Refused:
-            history = replace(history, refused=history.refused + 1)
+        except Refused as refusal:
+            refused = ProposalRefused(len(sources), refusal.reason, refusal.description)
+            history = replace(history, refused=history.refused + 1, last_refusal=refused)
             continue
         sources.append(proposal.edits["train.py"])
         history = _after(history, proposal, objective.measure(sources[-1]))
@@ -104,7 +106,7 @@ def compare(
 ) -> None:
     """Print the table. The last column pairs every agent with the first one, seed by seed."""
     print(f"{seeds} seeds, {experiments} experiments each; per cent below the start, true value of what was kept")
-    print(f"{'world':9} {'agent':22} {'mean':>6} {'sd':>5} {'min':>6} {'max':>6} {'kept':>5} {'crash':>5} {'ms':>5}  "
+    print(f"{'world':10} {'agent':22} {'mean':>6} {'sd':>5} {'min':>6} {'max':>6} {'kept':>5} {'crash':>5} {'ms':>5}  "
           "against the first")  # fmt: skip
     for world in worlds:
         first: list[float] = []
@@ -119,9 +121,10 @@ def compare(
                 crashed.append(history.count("crash"))
             each = 1000 * (time.perf_counter() - started) / (seeds * experiments)
             first = first or gains
-            print(f"{world:9} {name:22} {statistics.mean(gains):6.2f} {statistics.stdev(gains):5.2f} {min(gains):6.2f} "
-                  f"{max(gains):6.2f} {statistics.mean(kept):5.1f} {statistics.mean(crashed):5.1f} {each:5.0f}  "
-                  f"{_paired(gains, first)}", flush=True)  # fmt: skip
+            told = statistics.mean(gains), statistics.stdev(gains), min(gains), max(gains)
+            figures = "{:6.2f} {:5.2f} {:6.2f} {:6.2f}".format(*told)
+            counts = f"{statistics.mean(kept):5.1f} {statistics.mean(crashed):5.1f} {each:5.0f}"
+            print(f"{world:10} {name:22} {figures} {counts}  {_paired(gains, first)}", flush=True)
 
 
 def _paired(gains: Sequence[float], first: Sequence[float]) -> str:
@@ -135,16 +138,16 @@ def _paired(gains: Sequence[float], first: Sequence[float]) -> str:
     )
 
 
-def arguments(description: str) -> argparse.Namespace:
+def arguments(description: str, *worlds: World) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--experiments", type=int, default=40)
-    parser.add_argument("--worlds", nargs="*", choices=get_args(World), default=get_args(World))
+    parser.add_argument("--worlds", nargs="*", choices=get_args(World), default=worlds)
     return parser.parse_args()
 
 
 def main() -> None:
-    asked = arguments("search against its first version and random changes, on a made-up objective")
+    asked = arguments("search against its first version and random changes, on a made-up objective", *WORLDS)
     agents = {"search, first version": first_search.Search, "search": Search, "random, one at a time": OneAtATime}
     compare(agents, asked.seeds, asked.experiments, asked.worlds)
 

@@ -1,6 +1,6 @@
 """Which backend is meant: the one that is asked for, else the workspace's, else this machine's.
 
-    autoresearch.toml    at a workspace's root, made by `init --backend B` and committed: backend = "mlx"
+autoresearch.toml    at a workspace's root, made by `init --backend B` and committed: backend = "mlx"
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import platform
 import re
 import sys
-import tomllib
 from pathlib import Path
 
 from core.errors import UsageError
 
 BACKENDS = ("cuda", "mlx")
 FILE = "autoresearch.toml"
-_TEXT = '# What runs of this workspace take where nothing else is asked for.\nbackend = "{}"    # --backend overrules it\n'
+_TEXT = (
+    '# What runs of this workspace take where nothing else is asked for.\nbackend = "{}"    # --backend overrules it\n'
+)
 _COMMAND = re.compile(r"-m backends\.(\w+) ")
 
 
@@ -44,6 +45,8 @@ def remember(workspace: Path, backend: str) -> None:
 
 def remembered(workspace: Path) -> str | None:
     """The backend that a workspace was made for, None: whatever suits the machine. Raises UsageError."""
+    import tomllib  # here: the cockpit does without it
+
     path = workspace / FILE
     try:
         backend = tomllib.loads(path.read_text(encoding="utf-8")).get("backend")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,6 +14,8 @@ _NAME = "autoresearch-tui"
 def command(extra: str) -> str:
     """`pip install …` with this extra of ours, from where this installation came: a checkout's folder, a file, or a
     name. It works in any folder, in the environment that this runs in."""
+    import importlib.metadata  # here: the cockpit does without it
+
     try:
         told = importlib.metadata.distribution(_NAME).read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:

@@ -66,7 +66,9 @@ def task_folder(root: Path, options: Options) -> str:
             raise UsageError(f"--task {options.task}: lies outside the workspace {root}")
         its = of_task(path)
         if backend is not None and its not in (None, backend):
-            raise UsageError(f"--task {options.task} is the {its} backend's, --backend {backend} is not; give one of them")
+            raise UsageError(
+                f"--task {options.task} is the {its} backend's, --backend {backend} is not; give one of them"
+            )
         return "" if path == root else path.relative_to(root).as_posix()
     if backend is not None:
         return backend

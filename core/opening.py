@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core import agents, sandbox
+from core.caps import check_cap
 from core.errors import Busy, UsageError
 from core.events import ApprovalTurned, EngineStarted, RunStarted
 from core.history import History, fold
@@ -42,6 +43,7 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     task, folder = wanted.task, wanted.folder
     tag = free_tag(workspace, options.tag)
     agent = agents.get(options.agent, options.seed, options.agent_options)
+    check_cap(options.agent, options.agent_options, options.max_dollars)
     prepared = prepare(task, workspace.root / folder, options.device, None, progress)
     _lock_device(prepared, workspace.root / RUNS / tag)
     ready_device(prepared, workspace.root / folder, progress)
@@ -93,6 +95,7 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     engine = _limits(options, history)
     _check_branch(workspace, history)
     agent = agents.get(started.agent, started.seed, engine.agent_options)
+    check_cap(started.agent, engine.agent_options, engine.max_dollars)
     prepared = prepare(task, workspace.root / started.task_folder, started.device, started.fingerprint, progress)
     _lock_device(prepared, run_folder)
     ready_device(prepared, workspace.root / started.task_folder, progress)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core import agents
+from core.caps import check_cap
 from core.control import alive
 from core.errors import Busy, UsageError
 from core.events import RunStarted
@@ -23,7 +24,6 @@ from core.task import read as read_task
 from core.workspace import Workspace, branch_name, check_tag
 
 LONGEST_SECONDS = 7 * 86400.0  # of one trial
-_OVERHEAD_SECONDS = 5.0  # start-up and evaluation of a trial, for the plan's estimate only
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ def look(options: Options) -> Outlook:
     tried("hours", partial(check_limits, replace(limitless, hours=options.hours)))
     options = limitless if troubles else options
     tried("agent", partial(agents.check, options.agent, options.agent_options))
+    tried("max_dollars", partial(check_cap, options.agent, options.agent_options, options.max_dollars))
     workspace: Workspace | None = tried("workspace", lambda: Workspace(Path(options.workspace)))
     if workspace is None:
         return Outlook(troubles=troubles)
@@ -150,14 +151,13 @@ def has_journal(folder: Path) -> bool:
 
 def plan(options: Options, task: Task) -> str:
     """What the run will do, said before it starts."""
-    each = task.budget.train_seconds + _OVERHEAD_SECONDS
+    each = task.budget.train_seconds  # what comes on top differs tenfold between machines, and is not known yet
     limit = f", at most {options.hours:g} h" if options.hours is not None else ""
     if options.experiments is None:
-        return (
-            f"experiments of {task.budget.train_seconds:g} s until you stop it, about {3600 / each:.0f} an hour{limit}"
-        )
+        rate = f"at most {3600 / each:.0f} an hour" if each <= 3600 else f"at most {86400 / each:.0f} a day"
+        return f"experiments of {each:g} s until you stop it, {rate}, start-up and evaluation not counted{limit}"
     hours = (options.experiments + 1) * each / 3600
     minutes = round(hours * 60)
     span = f"{hours:.1f} hours" if hours >= 1 else f"{minutes} minutes" if minutes >= 2 else f"{hours * 3600:.0f} s"
     what = f"{options.experiments} experiment{'s' if options.experiments != 1 else ''}"
-    return f"the baseline and {what} of {task.budget.train_seconds:g} s, about {span}{limit}"
+    return f"the baseline and {what} of {each:g} s: {span} of training, plus start-up and evaluation{limit}"

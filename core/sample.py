@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import sandbox
+from core.backend_choice import BACKENDS
 from core.best import Pick, checkpoint
 from core.channel import Channel, Overflow
 from core.errors import RunFailed, UsageError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,13 +36,17 @@ def scaffold(
     dataset: str | None = None,
     shards: int | None = None,
     say: Callable[[str], None] = lambda line: None,
+    *,
+    lasting: bool = False,
 ) -> str:
     """Make a workspace in an empty or new folder, whole or not at all. Returns the commit's id. Raises UsageError.
 
     backend: whose profile and device these are, and which must work here; None: the best for this machine. The others
     get the sizes of what they find here, or of a machine they are made for.
     dataset: a name, or an absolute path; None: what goes with the profile. `say` gets a line on what was chosen.
+    lasting: a backend that is named here is the workspace's from now on.
     """
+    named = backend if lasting else None
     backend = known_backend(backend)
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -60,15 +65,27 @@ def scaffold(
             for other in BACKENDS:
                 if other != backend:
                     chosen += _scaffold_backend(made / other, other, elsewhere, "--elsewhere")
+            if named is not None:
+                remember(made, named)
+                chosen += f"{FILE}: runs here take the {named} backend; --backend overrules it\n"
             commit = create(made, "autoresearch: a new workspace")
             if folder.exists():
                 folder.rmdir()
             os.replace(made, folder)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror or error}") from None
-    for line in chosen.splitlines():
+    for line in [*chosen.splitlines(), *_apart(chosen)]:
         say(plain(line))
     return commit
+
+
+def _apart(chosen: str) -> list[str]:
+    """Says so where the backends were given different texts."""
+    texts = dict(re.findall(r"^(\w+): profile .*; text: (.*)$", chosen, re.MULTILINE))
+    if len(set(texts.values())) < 2:
+        return []
+    which = ", ".join(f"{backend} on {text}" for backend, text in texts.items())
+    return [f"{which}: scores of different texts do not compare; --dataset D gives them the same"]
 
 
 def _scaffold_backend(folder: Path, backend: str, options: Mapping[str, str | int | None], *flags: str) -> str:

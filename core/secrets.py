@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from core import installing
 from core.errors import UsageError
 
 VARIABLE = "ANTHROPIC_API_KEY"
 SERVICE, USER = "autoresearch", "anthropic"  # what the keyring has it under
 LONGEST = 4096  # characters; a pipe takes them at once, whether anybody reads or not
-INSTALL = "pip install 'autoresearch-tui[keyring]'"
 MISSING = f"no API key: export {VARIABLE}=…, or keep one in the system's keyring with: autoresearch key set"
 
 _handed = ""  # what the engine's launcher gave it
@@ -157,7 +157,8 @@ def _keyring() -> Any:
     try:
         import keyring
     except ImportError:
-        raise UsageError(f"the system's keyring needs a package: {INSTALL}; or export {VARIABLE}=…") from None
+        mend = f"{installing.command('keyring')}; or export {VARIABLE}=…"
+        raise UsageError(f"the system's keyring needs a package: {mend}") from None
     return keyring
 
 
@@ -169,8 +170,3 @@ def _answering(ring: Any) -> Iterator[None]:
     except ring.errors.KeyringError as error:
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UsageError(f"the keyring does not answer: {said}; unlock it, or export {VARIABLE}=…") from None
-
-
-def known(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether a key, or a server of one's own that may need none, is there."""
-    return bool(environment.get("ANTHROPIC_BASE_URL")) or find() is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -226,16 +227,20 @@ def create(folder: Path, message: str) -> str:
 def private_copy(workspace: Workspace, commit: str, folder: Path) -> None:
     """Write a commit's files into a folder and make it a repository of its own: one commit, no past, no remote.
 
-    It borrows the workspace's objects; whatever git does there is written there alone.
+    It borrows the workspace's objects; whatever git does there is written there alone. Raises OSError.
     """
-    workspace.checkout(commit, folder)
-    borrowed = Path(pygit2.init_repository(str(folder), initial_head="main").path) / "objects" / "info" / "alternates"
-    borrowed.parent.mkdir(parents=True, exist_ok=True)
-    borrowed.write_bytes(os.fsencode(workspace._common_folder() / "objects") + b"\n")
-    repo = pygit2.Repository(str(folder))
-    repo.index.read_tree(workspace._tree(commit).id)
-    repo.index.write()
-    _first_commit(repo, f"The incumbent, {commit[:12]}")
+    try:
+        workspace.checkout(commit, folder)
+        git = Path(pygit2.init_repository(str(folder), initial_head="main").path)
+        (git / "objects" / "info").mkdir(parents=True, exist_ok=True)
+        borrowed = os.fsencode(workspace._common_folder() / "objects")
+        (git / "objects" / "info" / "alternates").write_bytes(borrowed + b"\n")
+        repo = pygit2.Repository(str(folder))
+        repo.index.read_tree(workspace._tree(commit).id)
+        repo.index.write()
+        _first_commit(repo, f"The incumbent, {commit[:12]}")
+    except pygit2.GitError as error:  # a full disk
+        raise OSError(errno.EIO, str(error), str(folder)) from None
 
 
 def _first_commit(repo: pygit2.Repository, message: str) -> str:

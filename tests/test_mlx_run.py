@@ -48,7 +48,7 @@ def test_a_run_on_mlx_scores_honestly(demo_folders: Path) -> None:
         assert verdicts[name].verdict.reason.startswith("rejected: ")
     again = autoresearch("evaluate", "t", "--experiment", "0", cwd=workspace, limit=120)
     assert again.returncode == 0, again.stderr
-    assert "equal within 1e-05 on cpu" in again.stdout
+    assert "equal within 1e-05, mlx on cpu" in again.stdout
     text = autoresearch("best", "t", "--sample", "def ", "--tokens", "3", cwd=workspace)
     assert text.returncode == 0, text.stderr
     assert text.stdout.startswith("def ")

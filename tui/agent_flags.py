@@ -16,13 +16,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 AGENTS = "search, claude, command:ANYTHING, hybrid, scripted:FILE"
 BASE_URL = "ANTHROPIC_BASE_URL"
-_OF_MODELS = {"model": "--model", "effort": "--effort", "price": "--price"}
+FLAGS = {"model": "--model", "effort": "--effort", "price": "--price", "seconds": "--agent-seconds"}
 
 
 def asks_a_model(agent: str) -> bool:
     """Whether this agent calls the Messages API."""
     kind, _, ideas = agent.partition(":")
     return kind == "claude" or (kind == "hybrid" and (not ideas or asks_a_model(ideas)))
+
+
+def _has_use(agent: str, name: str) -> bool:
+    """Whether a flag is this agent's; a command says itself how else its model is chosen."""
+    command = "command" in agent.split(":")[:2]
+    return command if name == "seconds" else asks_a_model(agent) or (command and name != "price")
 
 
 def _price(context: click.Context, option: click.Parameter, given: str | None) -> tuple[float, float] | None:
@@ -55,7 +61,11 @@ def model_flags(command: F) -> F:
             "--price", callback=_price, metavar="IN/OUT",
             help="The model's price in dollars for a million tokens, where it is not known or another.",
         ),
-        click.option("--effort", metavar="E", help="How long the model thinks: low, medium, high, max."),
+        click.option(
+            "--agent-seconds", "seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
+            help="How long a command may take for one proposal.  [default: 900]",
+        ),
+        click.option("--effort", metavar="E", help="How much the model thinks: low, medium, high, xhigh, max."),
         click.option("--model", metavar="M", help="The model of claude and of hybrid, by its name in the API."),
     ):  # fmt: skip
         command = flag(command)
@@ -63,19 +73,18 @@ def model_flags(command: F) -> F:
 
 
 def agent_options(agent: str, given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """What goes to the agent of the flags `model`, `effort` and `price`, and the server of the user's environment.
+    """What of the flags in FLAGS goes to the agent, and the server of the user's environment.
 
     Raises UsageError for flags that this agent has no use for.
     """
-    if not asks_a_model(agent):
-        for name, flag in _OF_MODELS.items():
-            if given.get(name) is not None:
-                raise UsageError(f"{flag} goes with --agent claude or hybrid; {agent.partition(':')[0]} has no model")
-        return {}
-    options: dict[str, Any] = {name: given[name] for name in ("model", "effort") if given.get(name) is not None}
+    for name, flag in FLAGS.items():
+        if given.get(name) is not None and not _has_use(agent, name):
+            whose = "a command" if name == "seconds" else "claude, or hybrid"
+            raise UsageError(f"{flag} is for --agent {whose}; {agent.partition(':')[0]} has no use for it")
+    options = {name: given[name] for name in ("model", "effort", "seconds") if given.get(name) is not None}
     if given.get("price") is not None:
         options["price_in"], options["price_out"] = given["price"]
-    if address := environment.get(BASE_URL, "").strip():
+    if asks_a_model(agent) and (address := environment.get(BASE_URL, "").strip()):
         if urlsplit(address).username is not None or urlsplit(address).password is not None:
             raise UsageError(f"{BASE_URL} holds a name or a password, which a run would record; leave it out there")
         options["base_url"] = address

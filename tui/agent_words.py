@@ -19,18 +19,42 @@ _TIMES = ("", "once", "twice")
 # --- who -------------------------------------------------------------------------------------------------------------
 
 
-def name(history: History, longest: int = _LONGEST_NAME) -> str:
-    """The agent as a run's head names it: by its model where one is named; a command as it begins."""
+def name(history: History) -> str:
+    """The agent in short: by its model where one is named, a command by its program."""
     if history.run is None:
         return ""
     agent = text.one_line(history.run.agent)
+    if runs_unconfined(history):
+        kind, _, words = agent.rpartition("command:")
+        program = next((word for word in words.split() if not word.startswith("env:")), "")
+        agent = f"{kind}command:{program.rpartition('/')[2]}"
     options = history.engine.agent_options if history.engine else {}
     model = text.one_line(str(options.get("model") or ""))
     if agent.partition(":")[0] == "claude" and model:
         agent = model
     elif model:
-        agent = f"{agent} with {model}"
-    return agent if len(agent) <= longest else f"{agent[: longest - 1]}…"
+        agent = f"{agent} {model}"
+    return agent if len(agent) <= _LONGEST_NAME else f"{agent[: _LONGEST_NAME - 1]}…"
+
+
+def in_full(history: History) -> str:
+    """The agent with all its words, its model and whether it runs unconfined."""
+    if history.run is None:
+        return ""
+    model = history.engine.agent_options.get("model") if history.engine else None
+    label = f" ({UNCONFINED})" if runs_unconfined(history) else ""
+    return text.one_line(f"{history.run.agent} {model or ''}").strip() + label
+
+
+def where(history: History) -> str:
+    """`cuda · cpu · search`: backend, device, agent."""
+    run = history.run
+    return " · ".join(text.one_line(p) for p in (run.backend, run.device, name(history)) if p) if run else ""
+
+
+def label(history: History) -> str:
+    """`unconfined`, where this run's agent is; else empty."""
+    return UNCONFINED if runs_unconfined(history) else ""
 
 
 def runs_unconfined(history: History) -> bool:
@@ -138,7 +162,7 @@ def waits_seconds(history: History, now: float) -> float | None:
     return left if math.isfinite(left) and left > 0 else None
 
 
-def waits(history: History, now: float, longest: int = 200) -> str:
+def waits(history: History, now: float, longest: int = 300) -> str:
     """`529 overloaded: again in 0:43`; empty where nothing is waited for."""
     left = waits_seconds(history, now)
     if left is None or history.waits is None:
@@ -146,6 +170,12 @@ def waits(history: History, now: float, longest: int = 200) -> str:
     again, reason = f"again in {text.clock(math.ceil(left))}", text.one_line(history.waits.reason)
     room = longest - len(again) - 2
     return f"{reason if len(reason) <= room else reason[: max(0, room - 1)] + '…'}: {again}"
+
+
+def crash_to_mend(history: History) -> str:
+    """`#44 crashed: oom`, while its agent is asked to mend it."""
+    p = history.pending
+    return f"#{p.number} crashed: {text.one_line(p.crashed.reason)}" if p and p.crashed and mends(history) else ""
 
 
 def times_repaired(entry: Experiment | Pending) -> str:
@@ -160,6 +190,12 @@ def repairs(entry: Experiment | Pending) -> str:
         return ""
     reasons = ", then ".join(text.one_line(repair.reason) for repair in entry.repairs)
     return f"repaired {_times(len(entry.repairs))}: {reasons}"
+
+
+def origin(entry: Experiment | Pending) -> str:
+    """What it did cost, what it was mended of, and that its agent had the user's rights."""
+    rights = f"{UNCONFINED}: its agent ran with your rights" if unconfined(entry) else ""
+    return "; ".join(filter(None, (cost(entry), repairs(entry), rights)))
 
 
 def _times(count: int) -> str:

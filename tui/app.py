@@ -23,7 +23,7 @@ from tui.keys import Key
 from tui.leaving import Leaving
 from tui.output import OutputWindow
 from tui.sending import Outcome, Sender
-from tui.standing import standing
+from tui.standing import too_late
 from tui.window import GREETING, Left
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Cockpit(OutputWindow):
 
         `then` gets the effect, if the engine took it.
         """
-        if self.has_hand():
+        if self.has_hand(command):
             self.run_worker(self._command(self.sender.send(command, **details), then))
 
     async def _command(self, sent: Coroutine[None, None, str | None], then: Callable[[str], None] | None) -> None:
@@ -153,13 +153,13 @@ class Cockpit(OutputWindow):
         if effect is not None and then is not None:
             then(effect)
 
-    def has_hand(self) -> bool:
-        """Whether there is something to control; says why not."""
-        if self.read_only or self.over:
-            looks = self.ONLY_REPLAYS if self.state.replay else self.ONLY_LOOKS
-            self.say("failed", looks if self.read_only else standing(self.state, self.clock()).detail)
-            return False
-        return True
+    def has_hand(self, what: str) -> bool:
+        """Whether there is something to control; says why `what` was asked for cannot be, and what can."""
+        if self.read_only:
+            self.say("failed", self.ONLY_REPLAYS if self.state.replay else self.ONLY_LOOKS)
+        elif self.over:
+            self.say("failed", too_late(self.state, self.clock(), what))
+        return not (self.read_only or self.over)
 
     def _answered(self, command: Command, outcome: Outcome, words: str) -> None:
         kept = f"; {_KEPT[command]}" if outcome == "failed" and command in _KEPT else ""
@@ -215,14 +215,14 @@ class Cockpit(OutputWindow):
             if result is not None and result.send:
                 self.command(command, lambda _: self._drafts.update({draft: ""}), **details, **{field: result.words})
 
-        if self.has_hand():
+        if self.has_hand(command):
             await self.push_screen(Prompt(title, self._drafts.get(draft, ""), empty=empty), typed)
 
     async def ask(self, title: str, question: str, then: Callable[[], None]) -> None:
         """A question; `then` follows a yes."""
         from tui.screens.ask import AskScreen
 
-        if self.has_hand():
+        if self.has_hand(title):
             await self.push_screen(AskScreen(title, question), lambda yes: then() if yes else None)
 
     def may(self, key: Key) -> bool:

@@ -9,9 +9,9 @@ from core.commands import digest
 from core.errors import UsageError
 from core.events import ApprovalAwaited
 from tui import programs, text
-from tui.diffs import tally
+from tui.diffs import compare, tally, undone
 from tui.editing import Copies, Copy, first_change
-from tui.sources import Sources
+from tui.sources import Sources, of_file
 
 if TYPE_CHECKING:
     from tui.app import Cockpit
@@ -60,13 +60,16 @@ class Approval:
         from tui.screens.answer import AnswerScreen
 
         cockpit, awaited = self._cockpit, self._awaited
-        if awaited is None:
-            on = cockpit.state.history.approval and not cockpit.over
+        if awaited is None and cockpit.over:
+            cockpit.has_hand("answer")
+        elif awaited is None:
+            on = cockpit.state.history.approval
             cockpit.say("done", f"no proposal waits; {'the next one will' if on else 'a lets every one of them wait'}")
-        elif cockpit.has_hand():
+        elif cockpit.has_hand("answer"):
             cockpit.research.experiments.select(awaited.number)
             pending = cockpit.state.history.pending
             said = text.one_line(pending.proposed.description) if pending and pending.proposed else ""
+            self._show_version(awaited)
             await cockpit.push_screen(AnswerScreen(awaited, f"{said}   {tally(awaited.diff)}", self._edited(awaited)))
 
     async def reply(self, reply: Reply) -> None:
@@ -104,6 +107,19 @@ class Approval:
 
     def _version(self, awaited: ApprovalAwaited) -> Copy | None:
         return self._own[1] if self._own and self._own[0] == awaited else None
+
+    def _show_version(self, awaited: ApprovalAwaited) -> None:
+        """The diff pane shows what a yes would approve: the user's version, where there is one."""
+        research, copy, diff = self._cockpit.research, self._version(awaited), None
+        try:
+            if copy is not None and (changed := copy.changed()):
+                before = {path: undone(new, of_file(awaited.diff, path)) for path, new in copy.written.items()}
+                diff = compare(before, {**copy.written, **changed})
+        except (ValueError, UsageError):
+            pass  # the question says what is wrong with it, or how many lines were changed
+        research.diffs.show_own(awaited, diff)
+        if diff is not None:
+            research.activate("diff")
 
     def _settled(self, number: int) -> None:
         self._own = None

@@ -14,7 +14,8 @@ from click.shell_completion import get_completion_class
 from core.backend_choice import BACKENDS
 from core.control import alive
 from core.errors import RunFailed, UsageError
-from core.launch import command_for
+from core.launch import Options, command_for, demo_folder, find_workspace, task_folder
+from tui import agent_words
 from tui.options import TAG, WORKSPACE, find
 from tui.text import delta, exact, one_line, percent_change
 from tui.watch import say
@@ -87,8 +88,9 @@ def _check_out(picked: Pick, folder: Path) -> None:
     check_out(picked, folder)
     task = picked.task
     say(f"{folder.absolute()}: {picked.label}, a workspace of its own; go on from it with:")
-    elsewhere = task.folder and task.folder not in BACKENDS
-    say(f"  autoresearch run --workspace {shlex.quote(str(folder))}" + (f" --task {task.folder}" if elsewhere else ""))
+    elsewhere = task_folder(folder.resolve(), Options(str(folder))) != task.folder
+    flag = f" --{'backend' if task.folder in BACKENDS else 'task'} {task.folder or '.'}" if elsewhere else ""
+    say(f"  autoresearch run --workspace {shlex.quote(str(folder))}{flag}")
     for name in task.link:
         say(f"  not in git, so not there: {name}; link it from {picked.root / task.folder / name}")
 
@@ -132,6 +134,7 @@ def page(picked: Pick) -> str:
         which = "best so far" if alive(picked.folder) else "best"
     lines = [f"{which} of {picked.folder.name}: experiment {e.number}, {one_line(e.description)}"]
     lines += [f"  {line}" for line in _scores(picked)]
+    lines += [f"  {said}"] if (said := agent_words.origin(e)) else []
     if e.number:
         lines.append("  the way there:")
         lines += [f"    {step}" for step in _way(chain(h, e))]
@@ -140,11 +143,17 @@ def page(picked: Pick) -> str:
     if picked.run.imported_from:
         lines.append(f"  imported from {one_line(picked.run.imported_from)}: there is no task to run, and no model")
     else:
-        lines.append(f"  model: {_model(picked)}")
+        lines.append(f"  model ({_device(picked)}): {_model(picked)}")
+    lines += [f"  the run {line}" for line in agent_words.bill(h)[:1]]
     lines.append("")
     commands = _commands(picked, "" if e.number == h.incumbent else f" --experiment {e.number}")
     width = max(len(command) for command, _ in commands)
     return "\n".join(lines + [f"{command:<{width}}  {what}" for command, what in commands])
+
+
+def _device(picked: Pick) -> str:
+    """`mlx on cpu`; of a task of the user's own the device alone."""
+    return f"{picked.run.backend} on {picked.run.device}" if picked.run.backend else picked.run.device
 
 
 def _commands(picked: Pick, number: str) -> list[tuple[str, str]]:
@@ -160,7 +169,7 @@ def _commands(picked: Pick, number: str) -> list[tuple[str, str]]:
         if picked.run.backend:
             commands.append((f'{best} --sample "text"', "the model continues the text"))
         if "evaluate" in picked.task.commands:
-            commands.append((f"autoresearch evaluate {picked.folder.name}{number}", "score it again"))
+            commands.append((f"{command_for(picked.folder, 'evaluate')}{number}", "score it again"))
     return commands
 
 
@@ -215,16 +224,21 @@ def _model(picked: Pick) -> str:
 def evaluate(tag: str | None, workspace: Path | None, experiment: int | None, checkpoint: Path | None) -> int:
     """Score a checkpoint again, as a run does.
 
-    By the task's trusted evaluate command, on the run's validation rows and device. Nothing is journalled.
+    By the task's trusted evaluate command, on the run's validation rows and device: it needs a run, also for a file of
+    your own (`autoresearch run --experiments 0` makes one of the baseline alone). Nothing is journalled.
     The model is built by the source of the best experiment, or of experiment N. Exit status 1: it was rejected.
     """
     from core.best import pick
     from core.rescore import model_to_score, rescore
 
+    here = workspace or Path.cwd()
+    if find_workspace(here) is None and (workspace is not None or find_workspace(demo_folder()) is None):
+        mend = "make one of the baseline alone with: autoresearch run --experiments 0"
+        raise UsageError(f"{here}: no run here yet, and a model is scored by a run's source, on its rows; {mend}")
     picked = pick(find(workspace, tag), experiment)
     model = model_to_score(picked, checkpoint)
     what = checkpoint or f"the model of {picked.label}"
-    say(f"scoring {what} on {picked.run.device}")
+    say(f"scoring {what}: {_device(picked)}")
     answer = rescore(picked, model, _progress())
     if answer.end != "done":
         detail = f"; {answer.detail.strip().splitlines()[-1]}" if answer.detail.strip() else ""
@@ -245,9 +259,9 @@ def _beside_recorded(picked: Pick, value: float, *, own: bool) -> str:
         return f"recorded: no score ({picked.experiment.verdict.reason})"
     recorded = f"recorded {exact(measured.value)}"
     if abs(value - measured.value) <= EQUAL_WITHIN:
-        return f"{recorded}: equal within {EQUAL_WITHIN:g} on {picked.run.device}"
+        return f"{recorded}: equal within {EQUAL_WITHIN:g}, {_device(picked)}"
     other = "" if own else "; another checkpoint than the recorded one: comparable if trained on the same rows"
-    return f"{recorded}: {value - measured.value:+.6f} on {picked.run.device}{other}"
+    return f"{recorded}: {value - measured.value:+.6f}, {_device(picked)}{other}"
 
 
 def _audit(findings: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from core import control
 from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
 from tui import steering, text
-from tui.agent_flags import AGENT, DRY_RUN, agent_options, model_flags, need_key
+from tui.agent_flags import AGENT, DRY_RUN, FLAGS, agent_options, model_flags, need_key
 from tui.best import best, completion, evaluate
 from tui.data import DATASET, SHARDS, absolute, data, prepare
 from tui.key import key
@@ -116,7 +116,7 @@ def init(folder: Path, backend: str | None, profile: str, dataset: str | None, s
 
     if shards is not None and dataset != "climbmix":
         raise UsageError("--shards goes with --dataset climbmix")
-    scaffold(folder, backend, profile, "auto", dataset and absolute(dataset), shards, say=click.echo)
+    scaffold(folder, backend, profile, "auto", dataset and absolute(dataset), shards, click.echo, lasting=True)
     click.echo(f"made {folder.absolute()}")
     click.echo(
         "edit program.md, then start with: autoresearch run" + (f" --workspace {folder}" if folder != Path(".") else "")
@@ -262,7 +262,7 @@ for command in (
 
 def _with_agent(options: Options, wish: dict[str, Any], *, keyless: bool = False) -> Options:
     """The options with what the flags say of the agent, and all else they say. `keyless`: nothing is called yet."""
-    given = {name: wish.pop(name) for name in ("model", "effort", "price")}
+    given = {name: wish.pop(name) for name in FLAGS}
     told = agent_options(wish["agent"], given)
     if not keyless:
         need_key(wish["agent"], told)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from core.errors import UsageError
 from core.backend_choice import known_backend, remembered
+from core.errors import UsageError
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
 
@@ -34,7 +34,9 @@ def prepare(dataset: str, shards: int | None, profile: str, device: str, backend
     Interrupt it at any moment: the same command goes on from there.
     """
     words = ["--dataset", absolute(dataset), "--profile", profile, "--device", device]
-    return _verb(backend, "prepare", *words, *([] if shards is None else ["--shards", str(shards)]))
+    return _verb(
+        backend or remembered(Path.cwd()), "prepare", *words, *([] if shards is None else ["--shards", str(shards)])
+    )
 
 
 @click.group(invoke_without_command=True)

@@ -15,10 +15,12 @@ import textwrap
 from pathlib import Path
 from typing import Any, Literal
 
-from core import awake
+from core import awake, secrets
 from core.backend_choice import best_backend
 from core.launch import find_workspace, runs
 from core.locks import cache_folder
+from tui.agent_flags import BASE_URL
+from tui.text import one_line
 
 Finding = dict[str, Any]
 State = Literal["ok", "note", "missing"]
@@ -36,6 +38,7 @@ def examine(folder: Path) -> list[Finding]:
         _terminal(),
         _disk(),
         _sleep(),
+        _agents(),
         _finding("sandbox", "note", "none yet: a trial runs with your rights", "run only agents that you trust"),
         _runs(folder),
     ]
@@ -89,11 +92,13 @@ def _torch(said: dict[str, Any]) -> list[Finding]:
     if not said.get("torch"):
         return []  # which is a problem of its own
     built = f", built for CUDA {said['torch_cuda']}" if said.get("torch_cuda") else ""
-    findings = [_finding("cuda", "ok", f"PyTorch {said['torch']}{built}")]
     devices = said.get("devices", [])
+    cards = [device for device in devices if device["name"].startswith("cuda")]
+    without = "" if cards else ": no NVIDIA card found, so it trains on the CPU"
+    findings = [_finding("cuda", "ok", f"PyTorch {said['torch']}{built}{without}")]
     for device in devices:
-        findings += _gpu(device) if device["name"].startswith("cuda") else [_other(device)]
-    if any(device["name"].startswith("cuda") for device in devices):
+        findings += _gpu(device, "cuda") if device in cards else [_other(device, "cuda")]
+    if cards:
         findings.append(_compiler(said["compile"]))
     return findings
 
@@ -102,14 +107,15 @@ def _mlx(said: dict[str, Any]) -> list[Finding]:
     if not said.get("devices"):
         return []
     build = f" ({said['build']})" if said.get("build") else ""
-    tested = "" if said["device"] == "cpu" else "; untested by us on a GPU: make mac-check tests it"
+    there = "; untested by us on a GPU: make mac-check tests it"
+    tested = ": on the CPU, for correctness only" if said["device"] == "cpu" else there
     findings = [_finding("mlx", "ok", f"MLX {said['mlx']}{build}{tested}")]
     for device in said["devices"]:
-        findings += _gpu(device) if device["name"] == "cuda" else [_other(device)]
+        findings += _gpu(device, "mlx") if device["name"] == "cuda" else [_other(device, "mlx")]
     return findings
 
 
-def _gpu(device: dict[str, Any]) -> list[Finding]:
+def _gpu(device: dict[str, Any], backend: str) -> list[Finding]:
     """What a card is, what a run makes of it, and who else is on it."""
     memory = f"{device['memory_mb']:,} MB, {device['used_mb']:,} in use" if device["memory_mb"] else "memory unknown"
     known = [device["description"], memory, f"driver {device['driver']}" if device["driver"] else ""]
@@ -121,17 +127,17 @@ def _gpu(device: dict[str, Any]) -> list[Finding]:
     way = device["attention"]
     tested = "untested by us" if way["tested_on"] == "nothing yet" else f"tested on {way['tested_on']}"
     return [
-        _finding("device", "ok", f"{device['name']}: {', '.join(part for part in known if part)}"),
+        _finding(f"{backend} device", "ok", f"{device['name']}: {', '.join(part for part in known if part)}"),
         _finding("profile", "note", device["said"][0].removeprefix("profile ")),
         _finding("attention", "note", f"{way['name']} ({tested}); {mfu}"),
         *(_finding("note", "note", said) for said in device["said"][1:]),
     ]
 
 
-def _other(device: dict[str, Any]) -> Finding:
+def _other(device: dict[str, Any], backend: str) -> Finding:
     memory = f"{device['memory_mb'] / 1024:.0f} GiB"
     uses = f"profile {device['profile']}, attention {device['attention']['name']}"
-    return _finding("device", "ok", f"{device['name']}: {device['description']}, {memory}; {uses}")
+    return _finding(f"{backend} device", "ok", f"{device['name']}: {device['description']}, {memory}; {uses}")
 
 
 def _compiler(said: dict[str, Any]) -> Finding:
@@ -194,6 +200,20 @@ def _sleep() -> Finding:
     if program is None:
         return _finding("sleep", "note", "no program here holds off sleep: a machine that sleeps does not train")
     return _finding("sleep", "ok", f"{Path(program).name} may hold off idle sleep; a run's engine.log says if not")
+
+
+def _agents() -> Finding:
+    """Which agents can be asked: the search always, a model where there is a key or a server of one's own."""
+    programs = [name for name in ("claude", "codex", "aider") if shutil.which(name)]
+    here = f"search{', command: ' + ', '.join(programs) if programs else ''}"
+    address = os.environ.get(BASE_URL, "").strip()
+    server = f" at {one_line(address.rpartition('@')[2])}" if address else ""
+    found = secrets.find()
+    if found is not None:
+        return _finding("agents", "ok", f"{here}; claude{server}: key in {found.where}")
+    if address:
+        return _finding("agents", "ok", f"{here}; claude{server}, without a key")
+    return _finding("agents", "note", f"{here}; claude has no key", secrets.missing().removeprefix("no API key: "))
 
 
 def _runs(folder: Path) -> Finding:

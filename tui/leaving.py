@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from core.launch import command_for
+from tui.going_on import sibling
 from tui.standing import standing
 from tui.window import Left
 
@@ -39,7 +40,8 @@ class Leaving:
         elif self._nothing_to_ask:
             self._go()
         elif not isinstance(cockpit.screen, LeaveScreen):
-            await cockpit.push_screen(LeaveScreen(cockpit.state.history.approval), self._leave)
+            resume = command_for(cockpit.run_folder, "resume")
+            await cockpit.push_screen(LeaveScreen(cockpit.state.history.approval, resume), self._leave)
 
     def _leave(self, choice: Choice | None) -> None:
         if choice == "detach":
@@ -65,7 +67,10 @@ class Leaving:
 
     @property
     def _detail(self) -> str:
-        return standing(self._cockpit.state, self._cockpit.clock()).detail
+        state = self._cockpit.state
+        best = sibling(state.resume, state.tag, "best") if state.best else ""
+        shows = f"`{best}` shows the best" if best else ""
+        return "; ".join(filter(None, (standing(state, self._cockpit.clock()).detail, shows)))
 
     def _stop(self, choice: Literal["stop", "stop-now"]) -> None:
         """Stop the run and leave: at once where an experiment is to be finished first, else when it has ended."""

@@ -21,7 +21,10 @@ EXPERIMENTS = click.option(
 )
 HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hours of work, pauses left out.")
 BACKEND = click.option(
-    "--backend", metavar="B", help="cuda (PyTorch: NVIDIA, any CPU) or mlx (Apple Silicon); by the machine."
+    "--backend",
+    metavar="B",
+    callback=lambda context, option, name: name and name.lower(),
+    help="cuda (PyTorch: NVIDIA, any CPU) or mlx (Apple Silicon); by the machine, or as the workspace was made.",
 )
 DEVICE = click.option("--device", default="auto", show_default=True, metavar="D", help="cuda, cuda:1, metal, mps, cpu.")
 SEED = click.option(

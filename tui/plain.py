@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from core.launch import RUNS, command_for
 from tui import agent_words, text
 from tui.diffs import diff_lines
 from tui.feed import Feed, State, find
+from tui.going_on import as_typed
 from tui.plain_lines import made, numbered, program_changed, step_line, tell_agent, tell_trial, waiting
 from tui.standing import counts, label, standing
 
@@ -128,7 +130,7 @@ def introduce(state: State) -> list[str]:
         f"run {run.tag}",
         name,
         where,
-        f"agent {agent_words.name(state.history, 200)}",
+        f"agent {agent_words.in_full(state.history)}",
         f"{text.seconds(run.train_seconds)} a trial",
     )
     lines = [" · ".join(text.one_line(part) for part in parts if part)]
@@ -153,7 +155,8 @@ def tell(event: ev.Event, state: State) -> list[str]:
         case ev.EngineStarted(resumed=True):
             return ["the engine goes on"]
         case ev.RunPaused():
-            return [f"paused: {text.one_line(event.reason)}; {text.one_line(event.mend)}"]
+            mend = as_typed(text.one_line(event.mend), state.tag, state.resume)
+            return [f"paused: {text.one_line(event.reason)}; {mend}"]
         case ev.RunContinued():
             return ["goes on"]
         case ev.Acknowledged():
@@ -251,10 +254,20 @@ def summary(state: State, run_folder: Path) -> list[str]:
     if run and best:
         branch = f"autoresearch/{text.one_line(run.tag)}"
         lines.append(f"the branch {branch} in {text.one_line(run.workspace)} holds what was kept; see it with:")
-        lines.append(f"  {command_for(run_folder, 'results')}   or   git log {branch}")
+        lines.append(f"  {command_for(run_folder, 'results')}   or   {_git(run.workspace)} log {branch}")
     elif not run:
         lines.append(f"its log: {run_folder / 'engine.log'}")
     return lines
+
+
+def _git(workspace: str) -> str:
+    """`git`, as it reaches this workspace from the current folder."""
+    root = Path(workspace).resolve()
+    return (
+        "git"
+        if Path.cwd().is_relative_to(root) or not root.is_dir()
+        else text.one_line(f"git -C {shlex.quote(str(root))}")
+    )
 
 
 def _best(state: State, best: Experiment) -> str:

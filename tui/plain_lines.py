@@ -81,8 +81,7 @@ def program_changed(event: ev.ProgramRead) -> list[str]:
 def made(event: ev.Proposed | ev.RepairProposed) -> list[str]:
     """What a proposal did cost, and that its agent had the user's rights."""
     known = Pending(event.number, ev.Proposed(event.number, "", None, {}, "", "", event.details))
-    label = f"{agent_words.UNCONFINED}: its agent ran with your rights" if agent_words.unconfined(known) else ""
-    told = ", ".join(filter(None, (agent_words.cost(known), label)))
+    told = agent_words.origin(known)
     return [f"    {told}"] if told else []
 
 

@@ -11,13 +11,13 @@ from core.checkpoints import checkpoint_bytes
 from core.control import alive
 from core.errors import UsageError
 from core.events import Acknowledged
-from core.experiment import Experiment
 from core.history import History, fold, reduce
 from core.journal import results_tsv
 from core.launch import command_for, resume_command
 from core.own_words import BY_HAND
 from tui import agent_words, asked, text
 from tui.feed import State
+from tui.going_on import as_typed
 from tui.tail import events
 from tui.told import no_diff, ruled
 
@@ -152,7 +152,7 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     counts = f"{s['kept']} kept, {s['discarded']} discarded, {s['crashed']} crashed"
     worked = "" if imported else f"; {_span(s['active_seconds'])} at work"
     unconfined = f" ({agent_words.UNCONFINED})" if s["unconfined"] else ""
-    agent = " ".join(filter(None, (s["agent"], s["agent_options"].get("model")))) + unconfined
+    agent = " ".join(filter(None, (s["agent"], str(s["agent_options"].get("model") or "")))) + unconfined
     where = "" if imported else f"{s['backend'] or 'own task'} on {s['device']}, agent {agent}, "
     each = f"experiment{'' if s['experiments'] == 1 else 's'}"
     lines.append(f"{s['experiments']} {each}{of} after the baseline: {counts}{worked}")
@@ -177,7 +177,7 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     lines += s["spent"]["words"]
     lines += _wishes(s)
     lines += [mend[s["state"]]] if s["state"] in mend else []
-    return "\n".join(text.one_line(line) for line in lines)
+    return "\n".join(as_typed(text.one_line(line), s["tag"], command) for line in lines)
 
 
 def _wishes(s: dict[str, Any]) -> list[str]:
@@ -231,7 +231,7 @@ def diff(run_folder: Path, number: int | None) -> str:
             by_hand = " (edited by you)" if e.edited and BY_HAND not in e.description else ""
             head = f"experiment {number}: {e.description}{by_hand}\n"
             head += f"{score}{ruled(e)}\n"
-            head += f"{told}\n" if (told := _origin(e)) else ""
+            head += f"{told}\n" if (told := agent_words.origin(e)) else ""
             again = [text.exact(r.measurement.value) if r.measurement else r.reason for r in e.repeats]
             head += f"once more: {', '.join(again)}\n" if again else ""
             head += f"{e.hypothesis}\n" if e.hypothesis else ""
@@ -239,12 +239,6 @@ def diff(run_folder: Path, number: int | None) -> str:
     last = pending.number if pending and pending.proposed else len(h.experiments) - 1
     known = "none is there yet" if last < 0 else "there is 0" if last == 0 else f"there are 0 to {last}"
     raise UsageError(f"experiment {number}: not in run {run_folder.name}; {known}")
-
-
-def _origin(e: Experiment) -> str:
-    """What it did cost, what it was mended of, and that its agent had the user's rights."""
-    label = f"{agent_words.UNCONFINED}: its agent ran with your rights" if agent_words.unconfined(e) else ""
-    return "; ".join(filter(None, (agent_words.cost(e), agent_words.repairs(e), label)))
 
 
 def _why_gone(run_folder: Path) -> str:

@@ -13,6 +13,7 @@ from core.commands import Command
 from core.errors import AutoresearchError, EngineNotReady, EngineUnreachable
 from core.launch import command_for
 from tui import text
+from tui.going_on import as_typed_here
 
 Outcome = Literal["pending", "done", "failed"]
 PATIENCE_SECONDS = 5.0  # for an answer; it comes from a thread that does nothing else
@@ -58,7 +59,7 @@ class Sender:
             gone = isinstance(error, EngineUnreachable)
             self._unreachable += gone
             self._failed = True
-            self._said.append(f"{', '.join(self._line if gone else [command])}: {error}")
+            self._said.append(f"{', '.join(self._line if gone else [command])}: {as_typed_here(str(error), self._folder)}")
         finally:
             self._line.remove(command)
         self._report(command)

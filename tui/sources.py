@@ -49,7 +49,7 @@ class Sources:
             if diff is None or path not in (edits := self._edits(other)):
                 continue
             if not any(path in self._edits(k) for k in self._line(history, other)[1:]):
-                return undone(edits[path], _of_file(diff, path))
+                return undone(edits[path], of_file(diff, path))
         return None  # no experiment ever touched it
 
     def _line(self, history: History, number: int) -> list[int]:
@@ -107,7 +107,7 @@ class Sources:
             self._at[number] = self._read_to
 
 
-def _of_file(diff: str, path: str) -> str:
+def of_file(diff: str, path: str) -> str:
     """The part of a diff that is about one file; the diff's paths begin at the workspace, ours at the task folder."""
     parts = re.split(r"^diff --git ", diff, flags=re.MULTILINE)
     for part in parts:

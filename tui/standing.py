@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tui import agent_words, pace, text
 from tui.feed import State
+from tui.going_on import as_typed, sibling
 
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")
 HELD = "held"  # a replay whose clock stands still
@@ -37,7 +38,7 @@ def _standing(state: State, now: float) -> Standing:
         mend = "this window shows what it read before; bring the run folder back, or leave with q"
         return Standing(text.CRASHED, "UNREADABLE", f"{text.one_line(state.trouble)}; {mend}", trouble=True)
     if h.ended:
-        message = text.one_line(h.ended.message)
+        message = as_typed(text.one_line(h.ended.message), state.tag, command)
         if h.run and h.run.imported_from:
             return Standing(text.ENDED, "IMPORTED", message, over=True)
         if h.ended.reason == "failed":
@@ -63,7 +64,7 @@ def _standing(state: State, now: float) -> Standing:
         return Standing(text.RUNNING, "STARTING", "the engine prepares the data")
     if h.paused:
         since = _since(h.paused_since, now)
-        reason, mend = text.one_line(h.paused.reason), text.one_line(h.paused.mend)
+        reason, mend = (as_typed(text.one_line(w), state.tag, command) for w in (h.paused.reason, h.paused.mend))
         return Standing(text.PAUSED, "PAUSED", f"{since}{': ' + reason if reason else ''}{'; ' + mend if mend else ''}")
     if h.pending and h.pending.held_since:
         step = f"held at step {state.live.step}" if state.live and state.live.step is not None else "held"
@@ -105,6 +106,14 @@ def _stalled(state: State, silent: float, now: float) -> str:
     left = pace.cut_in(h, state.pace, now)
     ends = f", or the time limit in {text.clock(left)}" if left is not None else ""
     return f"no step for {text.clock(silent)}; s or `autoresearch skip` ends it{ends}"
+
+
+def too_late(state: State, now: float, what: str) -> str:
+    """Why nothing comes of a command to a run that is over, and what the user can do instead."""
+    stands, best = standing(state, now), sibling(state.resume, state.tag, "best")
+    why = f"{what}: {'no engine is there to hear it' if stands.trouble else 'the run is over'}"
+    takes = f"`{best} --patch` prints its best change" if state.best and state.best.number and best else ""
+    return "; ".join(filter(None, (why, stands.detail, takes)))
 
 
 def activity(state: State) -> str:

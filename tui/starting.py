@@ -14,13 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from core import installing
 from core.backend_choice import BACKENDS, known_backend
 from core.errors import UsageError
 from core.launch import Options, demo_folder, task_folder
 from core.locks import device_holder
 from core.task import Task
 from core.task import read as read_task
-from tui import text
+from tui import starting_agent, text
 
 DEMO_SECONDS = 15.0
 REFERENCE = "reference"  # the task of a workspace that `init` made: a folder for each backend
@@ -153,7 +154,7 @@ def installed(backend: str) -> bool:
 def backend_of(name: str, said: Mapping[str, Any] | None) -> Backend:
     """What the answer of the backend's check comes to; None: it gave none, or nobody has asked yet."""
     if said is None:
-        mend = f"pip install 'autoresearch-tui[{PRODUCTS[name][1]}]'"
+        mend = installing.for_backend(name)
         return Backend(name, (), "" if installed(name) else f"{PRODUCTS[name][0]} is not installed; type: {mend}")
     devices = tuple(
         Device(*(text.one_line(str(device.get(key, ""))) for key in ("name", "description", "lock")))
@@ -209,6 +210,9 @@ class Choices:
     device: str = "auto"
     agent: str = "search"
     script: str = ""
+    command: str = ""
+    model: str = ""
+    max_dollars: str = ""
     train_seconds: str = ""
     experiments: str = ""
     hours: str = ""
@@ -220,13 +224,11 @@ def preselected(options: Options, root: Path) -> tuple[Tasks, Choices]:
     folder = task_folder(root, options)
     asked = options.task is not None or options.backend is not None
     tasks = tasks_of(root, folder if asked else None)
-    scripted = options.agent.partition(":")[0] == "scripted"
-    agent, script = ("scripted", options.agent.partition(":")[2]) if scripted else (options.agent, "")
     numbers = {name: "" if value is None else f"{value:.12g}" for name, value in _numbers(options).items()}
     backend = folder if folder in tasks.backends else (tasks.backends or ("",))[0]
     key = tasks.key(folder) if folder in tasks.found else (tasks.choices or [("", "")])[0][1]
-    chosen = Choices(key, backend, options.device, agent, script, tag=options.tag or "", **numbers)
-    return tasks, chosen
+    agent = starting_agent.entries_of(options)
+    return tasks, Choices(key, backend, options.device, tag=options.tag or "", **agent, **numbers)
 
 
 def _numbers(options: Options) -> dict[str, float | None]:
@@ -254,15 +256,13 @@ def options_of(chosen: Choices, tasks: Tasks, given: Options) -> tuple[Options, 
     if not tasks.choices:
         mend = "make a workspace with: autoresearch init, or write one (see docs/tasks.md)"
         wrong["task"] = f"there is no task.toml in {tasks.root} and its folders; {mend}"
-    if chosen.agent == "scripted" and not chosen.script.strip():
-        wrong["agent"] = "name the file or folder of patches that is to be replayed"
     reference = chosen.task == REFERENCE
     wish = replace(
         given,
         task=None if reference else str(tasks.root / chosen.task),
         backend=chosen.backend if reference else None,
         device=chosen.device,
-        agent=f"scripted:{chosen.script.strip()}" if chosen.agent == "scripted" else chosen.agent,
+        **starting_agent.wish_of(chosen, given, wrong),
         train_seconds=seconds,
         experiments=experiments,
         hours=hours,

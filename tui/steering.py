@@ -16,6 +16,7 @@ from core.events import ApprovalAwaited
 from core.history import History
 from core.launch import command_for
 from tui import report, text
+from tui.going_on import as_typed_here
 from tui.options import TAG, WORKSPACE, find
 from tui.watch import say
 
@@ -80,7 +81,11 @@ COMMANDS = (steer, approval, approve, reject, again)
 def command(folder: Path, name: Command, **details: object) -> int:
     """Send a command to the engine of a run and print when it takes effect."""
     _need_engine(folder)
-    click.echo(f"{folder.name}: {text.one_line(control.send(folder, name, PATIENCE_SECONDS, **details))}")
+    try:
+        effect = control.send(folder, name, PATIENCE_SECONDS, **details)
+    except UsageError as refusal:
+        raise UsageError(as_typed_here(str(refusal), folder)) from None
+    click.echo(f"{folder.name}: {text.one_line(effect)}")
     return 0
 
 

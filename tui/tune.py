@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from core.errors import RunFailed, UsageError
 from core.backend_choice import BACKENDS, known_backend, of_task, remembered
+from core.errors import RunFailed, UsageError
 from core.locks import lock_device
 from tui.options import BACKEND, DEVICE
 from tui.watch import INTERRUPTED
@@ -78,8 +78,8 @@ def _task_folder(root: Path, backend: str | None) -> tuple[Path, str]:
     """The task's folder and its backend: this folder where it is one, else the backend's below it."""
     best = known_backend(backend)
     if (root / "task.toml").is_file():
-        return root.absolute(), best
-    for name in (backend,) if backend else (best, *BACKENDS):
+        return root.absolute(), backend or of_task(root) or best
+    for name in (backend,) if backend else (remembered(root) or best, *BACKENDS):
         if (root / name / "task.toml").is_file():
             return (root / name).absolute(), name
     mend = "name the workspace with --workspace, or make one with: autoresearch init"

@@ -18,6 +18,7 @@ from typing import Literal
 from textual import work
 from textual.screen import Screen
 
+from core.launch import command_for
 from tui import asked, config, text
 from tui.away import Look, last_look, on_return
 from tui.feed import Feed, State
@@ -101,7 +102,7 @@ class RunWindow(ThemedApp[Left]):
     async def attach(self, run_folder: Path, *, new: bool) -> None:
         """Become the cockpit of this run, in the place of the start page. `new`: the run has just begun."""
         self._start = None
-        self._look_at(run_folder, Feed(run_folder), new)
+        self._look_at(run_folder, Feed(run_folder, resume=command_for(run_folder, "resume")), new)
         while len(self.screen_stack) > 2:  # the first is the empty one that Textual wants below everything
             await self.pop_screen()
         await self.switch_screen(self.research)

@@ -14,6 +14,7 @@ def main() -> None:
             name="cuda",
             description="The reference GPT on PyTorch.",
             fast="look PyTorch up without importing it",
+            family="gpu-",
             elsewhere="gpu-80gb",  # the original's
             templates=Path(__file__).parent,
             devices=_devices,

@@ -23,10 +23,14 @@ from backends.cuda import nvidia
 from backends.cuda.paths import attention_paths
 from backends.reference import prepare
 from backends.reference.corpus import BadInput
-from backends.reference.profiles import Device, notes, peak_flops, profile_for
+from backends.reference.missing import NO_CARD, NOT_A_MAC, missing
+from backends.reference.profiles import METAL, Device, notes, peak_flops, profile_for
+from core import installing
+from core.backend_choice import apple_silicon
 
 _LIMIT_SECONDS = 10
 _NATIVE_BF16 = (8, 0)  # compute capability
+_TORCH_WITH_CUDA = "on Linux with a card, pip install --force-reinstall torch brings the other build"
 
 
 def devices() -> list[Device]:
@@ -37,7 +41,7 @@ def devices() -> list[Device]:
 def find(name: str) -> Device:
     """The device of this name; "auto": the best there is. Raises BadInput with the mend."""
     if not _torch_folder():
-        raise BadInput("PyTorch is not installed; type: pip install 'autoresearch-tui[torch]'")
+        raise BadInput(f"PyTorch is not installed; type: {installing.for_backend('cuda')}")
     found = devices()
     name = {"cuda:0": "cuda"}.get(name, name)
     for device in found:
@@ -45,10 +49,20 @@ def find(name: str) -> Device:
             if device.gpu and (trouble := nvidia.driver_trouble(device.driver, torch_cuda())):
                 raise BadInput(f"{device.description}: {trouble}, or use --device cpu")
             return device
-    there = ", ".join(device.name for device in found)
-    if name == "cuda" and not _torch_has_cuda() and nvidia.cards():
-        raise BadInput(f"device cuda: the installed PyTorch is built without CUDA; reinstall it, or use {there}")
-    raise BadInput(f"device {name}: not here; use auto, {there}")
+    raise BadInput(missing(name, found, {"cuda": _no_card, "mps": lambda: NOT_A_MAC, METAL: _no_metal}))
+
+
+def _no_metal() -> str:
+    return f"{METAL} is the mlx backend's: add --backend mlx" if apple_silicon() else NOT_A_MAC
+
+
+def _no_card() -> str:
+    """Why there is none of the cards that were asked for, and the mend."""
+    cards = len(nvidia.cards())
+    if _torch_has_cuda():
+        return f"{cards} NVIDIA card{'' if cards == 1 else 's'} found here" if cards else NO_CARD
+    build = f"the installed PyTorch ({_version()}) is built without CUDA: {_TORCH_WITH_CUDA}"
+    return build if cards else f"{NO_CARD}, and {build}"
 
 
 def torch_cuda() -> str | None:
@@ -102,6 +116,10 @@ def _torch_folder() -> Path | None:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
+def _version() -> str:
+    return importlib.metadata.version("torch")
+
+
 def _torch_has_cuda() -> bool:
     folder = _torch_folder()
     return folder is not None and (folder / "lib" / "libtorch_cuda.so").exists()
@@ -135,16 +153,14 @@ def check(fast: bool) -> dict[str, Any]:
     has_torch = _torch_folder() is not None
     found = [*(_gpus(cards) if _torch_has_cuda() else []), *_others()] if has_torch else []
     problems = (
-        _problems(found, cards)
-        if has_torch
-        else [_problem("PyTorch is not installed", "pip install 'autoresearch-tui[torch]'")]
+        _problems(found, cards) if has_torch else [_problem("PyTorch is not installed", installing.for_backend("cuda"))]
     )
     if not fast:
         problems += [trouble for device in found if device.name != "cpu" and (trouble := _trouble(device.name))]
     return {
         "backend": "cuda",
         "python": platform.python_version(),
-        "torch": importlib.metadata.version("torch") if found else None,
+        "torch": _version() if found else None,
         "torch_cuda": torch_cuda(),
         "tried": not fast,
         "devices": [_described(device) for device in found],
@@ -165,7 +181,7 @@ def _problem(what: str, mend: str) -> dict[str, str]:
 
 def _problems(found: list[Device], cards: list[nvidia.Card]) -> list[dict[str, str]]:
     if cards and not _torch_has_cuda():
-        return [_problem("there is an NVIDIA GPU, but PyTorch is built without CUDA", "reinstall torch")]
+        return [_problem(f"there is an NVIDIA GPU, but PyTorch ({_version()}) is built without CUDA", _TORCH_WITH_CUDA)]
     said = [nvidia.driver_trouble(card.driver, torch_cuda()) for card in cards[:1]]
     said += [nvidia.capability_trouble(card, torch_cuda()) for card in cards]
     return [_problem(*text.split("; ", 1)) for text in said if text]

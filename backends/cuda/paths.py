@@ -12,6 +12,8 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from core import installing
+
 AttentionName = Literal["fa4", "varlen", "flex", "sdpa"]
 NAMES: tuple[AttentionName, ...] = get_args(AttentionName)
 FA4_VERSION = "4.0.0b36"  # a beta, and its backward pass is called by an inner name: no other version will do
@@ -43,7 +45,7 @@ def attention_paths(capability: tuple[int, int] | None) -> list[AttentionPath]:
 def _why_not_fa4(capability: tuple[int, int] | None) -> str:
     if not capability or capability[0] not in _FA4_MAJORS:
         return "needs Hopper or Blackwell (compute capability 9.x or 10.x)"
-    mend = "type: pip install 'autoresearch-tui[fa4]'"
+    mend = f"type: {installing.command('fa4')}"
     try:
         installed = importlib.metadata.version("flash-attn-4")
     except importlib.metadata.PackageNotFoundError:

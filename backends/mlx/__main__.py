@@ -14,6 +14,7 @@ def main() -> None:
             name="mlx",
             description="The reference GPT on MLX.",
             fast="look the GPU up without trying it",
+            family="mac-",
             elsewhere="mac-16gb",  # a common Mac
             templates=Path(__file__).parent,
             devices=_devices,

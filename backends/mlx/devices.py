@@ -22,17 +22,13 @@ import psutil
 from backends.mlx.paths import attention_name
 from backends.reference import prepare
 from backends.reference.corpus import BadInput
+from backends.reference.missing import NO_CARD, NOT_A_MAC, missing
 from backends.reference.profiles import METAL, Device, notes, peak_flops, profile_for
+from core import installing
 
 _LIMIT_SECONDS = 10
 _PACKAGES = ("mlx", "mlx-metal", "mlx-cuda-12", "mlx-cuda-13", "mlx-cuda", "mlx-cpu")
 _APPLE = sys.platform == "darwin" and platform.machine() == "arm64"
-
-
-def how_to_install() -> str:
-    """The command for this machine."""
-    extra = "mlx" if _APPLE else "mlx-cuda" if Path("/proc/driver/nvidia").exists() else "mlx-cpu"
-    return f"pip install 'autoresearch-tui[{extra}]'"
 
 
 def trouble() -> str | None:
@@ -40,11 +36,11 @@ def trouble() -> str | None:
     if sys.platform == "darwin" and not _APPLE:
         return "MLX has no build for Macs with Intel processors; use another machine"
     if importlib.util.find_spec("mlx") is None:
-        return f"MLX is not installed; type: {how_to_install()}"
+        return f"MLX is not installed; type: {installing.for_backend('mlx')}"
     try:
         importlib.import_module("mlx.core")
     except (ImportError, OSError) as error:  # the package without one of its builds, or a library of CUDA's missing
-        return f"MLX cannot be imported ({str(error).splitlines()[0]}); type: {how_to_install()}"
+        return f"MLX cannot be imported ({str(error).splitlines()[0]}); type: {installing.for_backend('mlx')}"
     return None
 
 
@@ -53,7 +49,7 @@ def devices() -> list[Device]:
     import mlx.core as mx
 
     memory_mb = psutil.virtual_memory().total >> 20
-    said = ("MLX on a CPU is for correctness, not for research: it takes 20 times as long as PyTorch",)
+    said = ("MLX on a CPU is for correctness, not for research: it takes tens of times as long as PyTorch",)
     cpu = Device("cpu", f"{_processor()}, {_cores()} cores", memory_mb, notes=said, demo="mlx-cpu")
     if not mx.is_available(mx.gpu):
         return [cpu]
@@ -79,10 +75,22 @@ def find(name: str) -> Device:
     for device in found:
         if name in ("auto", device.name):
             return device
-    there = ", ".join(device.name for device in found)
-    if name.startswith("cuda") and Path("/proc/driver/nvidia").exists() and "cuda" not in there:
-        raise BadInput(f"device {name}: this MLX is built for the CPU; type: {how_to_install()}, or use {there}")
-    raise BadInput(f"device {name}: the mlx backend finds none such here; use auto, {there}")
+    why = {"cuda": _no_card, METAL: _no_metal, "mps": lambda: f"mps is PyTorch's name of it: use {METAL}"}
+    raise BadInput(missing(name, found, why))
+
+
+def _no_card() -> str:
+    """Why there is none of the cards that were asked for, and the mend."""
+    import mlx.core as mx
+
+    if mx.is_available(mx.gpu):
+        return "MLX computes on another GPU here" if mx.metal.is_available() else "the mlx backend uses the first card"
+    build = f"the installed MLX ({_build()}) is built without CUDA: {installing.command('mlx-cuda')} brings the other"
+    return build if Path("/proc/driver/nvidia").exists() else f"{NO_CARD}, and {build}"
+
+
+def _no_metal() -> str:
+    return "this Mac shows MLX no GPU (a virtual machine has none)" if _APPLE else NOT_A_MAC
 
 
 def _cores() -> int:
@@ -119,7 +127,7 @@ def check(fast: bool) -> dict[str, Any]:
         "backend": "mlx",
         "python": platform.python_version(),
         "mlx": _version("mlx"),
-        "build": next((name for name in _PACKAGES[1:] if _version(name)), None),
+        "build": _build(),
         "tried": not fast,
         "devices": [_described(device) for device in found],
         "device": found[0].name if found else None,
@@ -134,6 +142,10 @@ def check(fast: bool) -> dict[str, Any]:
 def _problem(said: str) -> dict[str, str]:
     what, _, mend = said.partition("; ")
     return {"what": what, "mend": mend.removeprefix("type: ")}
+
+
+def _build() -> str | None:
+    return next((name for name in _PACKAGES[1:] if _version(name)), None)
 
 
 def _version(package: str) -> str | None:

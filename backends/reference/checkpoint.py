@@ -10,10 +10,13 @@ import json
 import math
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from backends.reference.profiles import PROFILES
 
 _HEAD_LIMIT = 100_000_000  # bytes; the format's own
 _STEP = 1 << 24  # bytes looked at in one go
@@ -34,8 +37,9 @@ class BadCheckpoint(Exception):
     """No safetensors file of finite numbers; the message says what is wrong with it."""
 
 
-def check_checkpoint(path: Path) -> None:
-    """Raises FileNotFoundError if nothing is there, BadCheckpoint if it is anything but a sane safetensors file."""
+def check_checkpoint(path: Path) -> dict[str, Any]:
+    """Returns its metadata, which is the artifact's own words. Raises FileNotFoundError if nothing is there,
+    BadCheckpoint if it is anything but a sane safetensors file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -47,24 +51,38 @@ def check_checkpoint(path: Path) -> None:
         os.close(descriptor)
         raise BadCheckpoint("not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        _check_tensors(file, status.st_size)
+        return _check_tensors(file, status.st_size)
 
 
-def _check_tensors(file: BinaryIO, size: int) -> None:
+def of_other_sizes(metadata: Mapping[str, Any], sequence_length: int, vocab_size: int) -> str:
+    """One more line where a checkpoint says that it was trained with other sizes than a run's; else nothing."""
+    theirs = tuple(str(metadata.get(name, ""))[:20] for name in ("sequence_length", "vocab_size"))
+    if "" in theirs or theirs == (str(sequence_length), str(vocab_size)):
+        return ""
+    fitting = [p.name for p in PROFILES.values() if (str(p.sequence_length), str(p.vocab_size)) == theirs]
+    which = f", those of profile {fitting[0]}: autoresearch init DIR --profile {fitting[0]}" if fitting else ""
+    return (
+        f"\nthe checkpoint was trained with rows of {theirs[0]} tokens and a vocabulary of {theirs[1]}, this run has "
+        f"rows of {sequence_length} and {vocab_size}; score it in a run with its sizes{which}"
+    )
+
+
+def _check_tensors(file: BinaryIO, size: int) -> dict[str, Any]:
     head_bytes = int.from_bytes(file.read(8), "little")
     if not 2 <= head_bytes <= min(_HEAD_LIMIT, size - 8):
-        raise BadCheckpoint(f"a head of {head_bytes} bytes in a file of {size}")
+        raise BadCheckpoint(f"not a safetensors file, or not all of one ({size:,} bytes)")
     try:
         head = json.loads(file.read(head_bytes))
     except (ValueError, RecursionError) as error:
-        raise BadCheckpoint("the head is no JSON") from error
+        raise BadCheckpoint("not a safetensors file: its head is no JSON") from error
     if not isinstance(head, dict):
         raise BadCheckpoint("the head is no object")
-    head.pop("__metadata__", None)
+    metadata = head.pop("__metadata__", None)
     if not head:
         raise BadCheckpoint("it holds no tensor")
     for name, entry in head.items():
         _check_tensor(file, 8 + head_bytes, size, str(name)[:80], entry)
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _check_tensor(file: BinaryIO, origin: int, size: int, name: str, entry: Any) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from backends.reference import bpb, wire
-from backends.reference.checkpoint import BadCheckpoint, check_checkpoint
+from backends.reference.checkpoint import BadCheckpoint, check_checkpoint, of_other_sizes
 from core import sandbox
 
 LEAST_AUDITED = 512  # positions; a tenth of the rows where that is more (bpb.suspicion says what these find)
@@ -206,14 +206,17 @@ def score(trial: Mapping[str, Any], serves: list[Serve], rows: Rows, rng: np.ran
     """The measurement: value and findings. Raises Crashed and bpb.Rejected."""
     clock = [time.monotonic()]
     first, second = serves
-    look_at(Path(trial["checkpoint"]))
-    for serve in serves:
-        serve.ask({"do": "load", "vocab_size": rows.vocab_size})
-    for serve in serves:
-        serve.answer((0,))
-    clock.append(time.monotonic())
-    known = _batch(np.asarray(rows.training[: rows.batch_rows]), 0, rows.batch_rows)
-    first.nats(known)
+    metadata = look_at(Path(trial["checkpoint"]))
+    try:
+        for serve in serves:
+            serve.ask({"do": "load", "vocab_size": rows.vocab_size})
+        for serve in serves:
+            serve.answer((0,))
+        clock.append(time.monotonic())
+        first.nats(_batch(np.asarray(rows.training[: rows.batch_rows]), 0, rows.batch_rows))
+    except Crashed as crashed:
+        crashed.detail += of_other_sizes(metadata, rows.validation.shape[1] - 1, rows.vocab_size)
+        raise
     clock.append(time.monotonic())
     for serve in serves:
         serve.seen_validation = True
@@ -234,10 +237,10 @@ def score(trial: Mapping[str, Any], serves: list[Serve], rows: Rows, rng: np.ran
     return {"value": value, "findings": findings}
 
 
-def look_at(checkpoint: Path) -> None:
-    """Raises Crashed unless a sane checkpoint is there."""
+def look_at(checkpoint: Path) -> dict[str, Any]:
+    """The checkpoint's metadata. Raises Crashed unless a sane one is there."""
     try:
-        check_checkpoint(checkpoint)
+        return check_checkpoint(checkpoint)
     except FileNotFoundError as error:
         raise Crashed("no checkpoint", "training ended without one") from error
     except BadCheckpoint as error:

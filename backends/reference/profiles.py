@@ -109,7 +109,9 @@ PROFILES = {
     p.name: p
     for p in (
         Profile("cpu", 0, 256, 1024, 131_072, 16, 2, 4_096, 8),
-        Profile("mlx-cpu", 0, 128, 1024, 16_384, 16, 2, 1_024, 8),  # MLX's CPU build takes 20 times as long as PyTorch
+        Profile(
+            "mlx-cpu", 0, 128, 1024, 16_384, 16, 2, 1_024, 8
+        ),  # MLX's CPU build takes tens of times as long as PyTorch
         Profile("gpu-8gb", 7_000, 2048, 8192, 8 * _EVAL_STEP, 8, 4, 2**17, 64),
         Profile("gpu-12gb", 11_500, 2048, 8192, 8 * _EVAL_STEP, 16, 4, 2**17, 64),
         Profile("gpu-16gb", 15_000, 2048, 8192, 8 * _EVAL_STEP, 16, 6, 2**18, 64),

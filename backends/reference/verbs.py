@@ -48,6 +48,7 @@ class Backend:
     name: str
     description: str
     fast: str  # what `check --fast` does
+    family: str  # how the profiles begin that are made for its devices
     elsewhere: str  # the profile for a machine that is not this one
     templates: Path  # where task.toml and train.py are
     devices: Callable[[], Devices]
@@ -137,7 +138,15 @@ def _sizes(backend: Backend, device: str, profile: str, elsewhere: bool) -> tupl
             raise
         name = {"auto": backend.elsewhere, "demo": "cpu"}.get(profile, profile)
         return "another machine", profiles.PROFILES[name]
-    return found.description, profiles.profile_for(found, profile)
+    chosen = profiles.profile_for(found, profile)
+    if chosen.made_for not in ("", found.kind) and not chosen.name.startswith(backend.family):
+        fitting = ", ".join(name for name in profiles.PROFILES if name.startswith(backend.family))
+        others = {"gpu-": "cuda", "mac-": "mlx"}[chosen.name[:4]]
+        raise BadInput(
+            f"profile {chosen.name} is made for {chosen.made_for} and the {others} backend (--backend {others}); "
+            f"with {backend.name} use cpu, {fitting}"
+        )
+    return found.description, chosen
 
 
 def _tune(backend: Backend, words: Words) -> None:

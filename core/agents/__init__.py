@@ -159,7 +159,16 @@ class Agent(Protocol):
 def absolute(name: str) -> str:
     """The name as a run records it: it must mean the same file wherever the run is resumed from."""
     kind, _, argument = name.partition(":")
-    return f"{kind}:{Path(argument).absolute()}" if kind == "scripted" and argument else name
+    match kind:
+        case "scripted" if argument:
+            return f"{kind}:{Path(argument).absolute()}"
+        case "command":
+            from core.agents.command import absolute as absolute_command
+
+            return f"{kind}:{absolute_command(argument)}"
+        case "hybrid" if argument:
+            return f"{kind}:{absolute(argument)}"
+    return name
 
 
 def get(name: str, seed: int, options: Mapping[str, Any] | None = None) -> Agent:
@@ -189,6 +198,10 @@ def get(name: str, seed: int, options: Mapping[str, Any] | None = None) -> Agent
         case "hybrid" if not argument.startswith("hybrid"):
             from core.agents.hybrid import Hybrid
 
+            if argument.startswith("command:"):
+                from core.agents.command import CommandAgent
+
+                return Hybrid(seed, CommandAgent(argument.removeprefix("command:"), options, waits=False))
             return Hybrid(seed, get(argument or "claude", seed, options))
     raise UsageError(f"--agent {name}: no such agent; use {NAMES}")
 

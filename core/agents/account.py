@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import median
 
 from core.agents.quoting import clean, one_line
@@ -65,7 +66,7 @@ def record(experiments: Sequence[Experiment], direction: Direction) -> str:
 
 
 def telling(experiments: Sequence[Experiment], direction: Direction) -> set[int]:
-    """The numbers of those worth a line: keeps, near misses, great losses, crashes of each kind, the latest."""
+    """The numbers of ROWS worth a line: keeps, near misses, great losses, crashes of each kind, then the latest."""
     keeps = [e for e in experiments if e.verdict.outcome == "keep"]
     greatest = sorted((e for e in keeps if e.delta is not None), key=lambda e: -gain(e, direction))
     crashed: dict[str, Experiment] = {}
@@ -73,9 +74,11 @@ def telling(experiments: Sequence[Experiment], direction: Direction) -> set[int]
         if e.verdict.outcome == "crash":
             crashed.pop(cause := _cause(e), None)
             crashed[cause] = e  # the latest of its kind, the latest kinds last
-    chosen = [*experiments[:1], *keeps[-KEPT:], *greatest[:GREATEST], *near_misses(experiments, direction, NEAR),
-              *losses(experiments, direction, LOST), *list(crashed.values())[-CRASHED:], *experiments[-RECENT:]]  # fmt: skip
-    return {e.number for e in chosen}
+    ends = [*experiments[:1], *experiments[-RECENT:], *list(crashed.values())[-CRASHED:]]
+    extremes = [*near_misses(experiments, direction, NEAR), *losses(experiments, direction, LOST)]
+    told = {e.number for e in (*ends, *extremes, *keeps[-KEPT:], *greatest[:GREATEST])}
+    others = (e.number for e in reversed(experiments) if e.number not in told)
+    return told | set(islice(others, max(0, ROWS - len(told))))
 
 
 def near_misses(experiments: Iterable[Experiment], direction: Direction, count: int) -> list[Experiment]:
@@ -161,7 +164,7 @@ def _names(experiments: Sequence[Experiment], direction: Direction) -> list[str]
                 _count(names[one_line(name, 40)], e, one_line(after[name], _VALUE), direction)
     often = sorted(names.items(), key=lambda n: (-n[1].tries, n[0]))
     return [
-        f"{name}: {n.tries:,} tries, {n.kept} kept"
+        f"{name}: tried {n.tries:,} ×, {n.kept} kept"
         + ("" if n.best is None else f", best gain {n.best:+.3g}")
         + f"; last {' | '.join(list(n.values)[-_VALUES:])}"
         for name, n in often[:NAMES]

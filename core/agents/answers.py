@@ -41,7 +41,7 @@ class Answer:
     """One whole answer. `content`: its blocks, as the next turn hands them back.
 
     unreadable: ids of tool calls whose input is no JSON. hour_writes: tokens written into the cache for an hour.
-    refusal: in a refusal, the server's words on it.
+    refusal: in a refusal, the server's words on it. counted: whether the server said what it used, in and out.
     """
 
     content: list[dict[str, Any]]
@@ -50,6 +50,7 @@ class Answer:
     hour_writes: int = 0
     unreadable: tuple[str, ...] = ()
     refusal: str = ""
+    counted: bool = True
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Gathering:
     cache_write: int = 0
     hour_writes: int = 0
     output: int = 0
+    counted_out: bool = False
     _blocks: dict[int, dict[str, Any]] = field(default_factory=dict)
     _json: dict[int, list[str]] = field(default_factory=dict)
     _pieces: dict[tuple[int, str], list[str]] = field(default_factory=dict)
@@ -75,15 +77,17 @@ class Gathering:
         try:
             match event.get("type"):
                 case "message_start":
-                    self.started = True
                     self._count(event["message"].get("usage") or {})
+                    self.started = True
                 case "content_block_start":
                     return self._open(event["index"], event["content_block"])
                 case "content_block_delta":
                     return self._grow(event["index"], event["delta"])
                 case "message_delta":
                     self._stop(event["delta"])
-                    self._count(event.get("usage") or {})
+                    usage = event.get("usage") or {}
+                    self._count(usage)
+                    self.counted_out = self.counted_out or "output_tokens" in usage
                 case "message_stop":
                     self.ended = True
         except (KeyError, TypeError, AttributeError) as error:
@@ -93,6 +97,11 @@ class Gathering:
     @property
     def usage(self) -> Usage:
         return Usage(self.input, self.cache_read, self.cache_write, self.output)
+
+    @property
+    def counted_in(self) -> bool:
+        """Whether the server has said how long the prompt was."""
+        return self.input + self.cache_read + self.cache_write > 0
 
     def whole(self) -> Answer | None:
         """The answer, if it came to its end: it has a reason why it stopped."""
@@ -106,7 +115,8 @@ class Gathering:
                 unreadable.append(block["id"])
             if block["type"] != "text" or block["text"]:  # the API takes back no empty text
                 content.append(block)
-        return Answer(content, self.stop_reason, self.usage, self.hour_writes, tuple(unreadable), self.refusal)
+        counted = self.counted_in and self.counted_out
+        return Answer(content, self.stop_reason, self.usage, self.hour_writes, tuple(unreadable), self.refusal, counted)
 
     def _open(self, index: int, block: Mapping[str, Any]) -> str:
         kind = block["type"]

@@ -50,6 +50,11 @@ class Turn:
     call: int
     dollars: float | None
 
+    def settle(self, desk: Desk) -> None:
+        """Settle its call. What no server has counted counts as it was set aside."""
+        if self.answer.counted:
+            desk.settle(self.call, self.answer.usage, self.dollars)
+
     def record(self) -> dict[str, Any]:
         return {"turn": asdict(self)}
 
@@ -103,9 +108,10 @@ class Calls:
                 if not desk.wait(seconds, reason):
                     raise CalledOff from None
                 continue
-            turn = Turn(answer, call, self._dollars(answer.usage, answer.hour_writes))
+            cost = self._dollars(answer.usage, answer.hour_writes) if answer.counted else self.worst(ask)
+            turn = Turn(answer, call, cost)
             desk.keep(turn.record())
-            desk.settle(call, answer.usage, turn.dollars)
+            turn.settle(desk)
             return turn
 
     def _dollars(self, usage: Usage, hour_writes: int) -> float | None:

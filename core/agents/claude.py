@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from core.agents import CalledOff, Desk, Refused, Request, Unable
@@ -21,6 +22,7 @@ from core.agents.prompt import prompt
 from core.agents.wire import OFFICIAL, address, refused, shown, status_of, words
 from core.errors import UsageError
 from core.experiment import Proposal
+from core.log import plain
 from core.spending import Usage
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 MAX_TOKENS = 32_000  # of one answer, its thoughts included
 CONNECT_SECONDS, SILENCE_SECONDS = 20.0, 600.0  # a local model may read a long prompt for minutes without a word
 LONGEST_SECONDS = 3600.0  # of one answer
+READABLE = (".py", ".md", ".toml", ".yaml", ".yml", ".cfg", ".sh")  # of the task's other files; data is not shown
 _LOOK_SECONDS = 0.2  # how often it looks whether the run is to stop
 
 
@@ -63,7 +66,8 @@ class Claude:
     def conversation(self, request: Request) -> Conversation:
         """The conversation about this proposal, before anything is said."""
         told = prompt(request)
-        return Conversation(request, told, common(self.model, told.stable, MAX_TOKENS, self._extra), self._calls)
+        shared = common(self.model, told.stable, MAX_TOKENS, self._extra)
+        return Conversation(request, told, shared, self._calls, lambda name: _committed(request, name))
 
     def _find_key(self) -> str:
         from core.secrets import api_key, check, missing
@@ -99,7 +103,7 @@ class Claude:
             while not streaming.done():
                 await asyncio.wait({streaming}, timeout=_LOOK_SECONDS)
                 if said:
-                    desk.say("".join(said))
+                    desk.say(plain("".join(said)))
                     said.clear()
                 if desk.stopping and not streaming.done():
                     raise CalledOff
@@ -126,6 +130,8 @@ class Claude:
                 ) as client,
                 await client.messages.create(**body, stream=True) as events,
             ):  # fmt: skip
+                if "event-stream" not in events.response.headers.get("content-type", ""):
+                    raise NotTheApi("no stream")
                 async for event in events:
                     if shown := answer.add(event.to_dict()):
                         said.append(shown)
@@ -187,6 +193,19 @@ def preview(request: Request, options: Mapping[str, Any]) -> tuple[str, int, flo
     return prompt(request).text, ask.hour + ask.rest + ask.output, agent._calls.worst(ask)
 
 
+def _committed(request: Request, name: str) -> str | None:
+    """A file of the task's folder that is no data, as it was committed when the run began; None for any other."""
+    from core.workspace import Workspace
+
+    run = request.history.run
+    if run is None or PurePosixPath(name).suffix not in READABLE:
+        return None
+    try:
+        return Workspace(request.desk.workspace).read(run.base, str(PurePosixPath(run.task_folder) / name))
+    except UsageError:
+        return None
+
+
 def _message(body: object) -> str:
     """The words of an error's body."""
     error = body.get("error") if isinstance(body, Mapping) else None
@@ -194,7 +213,12 @@ def _message(body: object) -> str:
     return str(message) if message else str(body)[:200] if isinstance(body, str) else ""
 
 
-def _at_most(answer: Gathering, body: Mapping[str, Any]) -> Usage:
-    """What a call that broke off can have cost: its input is known, its answer may have gone on to its limit."""
+def _at_most(answer: Gathering, body: Mapping[str, Any]) -> Usage | None:
+    """What a call that broke off can have cost: its input is known, its answer may have gone on to its limit.
+
+    None where the server has not said how long the prompt was.
+    """
     usage = answer.usage
+    if not answer.counted_in:
+        return None
     return Usage(usage.input, usage.cache_read, usage.cache_write, max(usage.output, body["max_tokens"]))

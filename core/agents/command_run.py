@@ -8,21 +8,37 @@ import selectors
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from core import sandbox
 from core.agents import Desk
-from core.agents.command_words import Words
+from core.agents.command_words import Words, shortened
 from core.log import crash_reason, plain
 
 LARGEST_OUTPUT = 64 * 2**20  # bytes it may print in all: more is a program that does not end
-LONGEST_SAID = 2**20  # characters of it that are shown
+LONGEST_SAID = 2**18  # characters of it that are shown
 _LONGEST_LINE = 8 * 2**20  # characters: a JSON line may hold a whole file
 _POLL_SECONDS, _CHUNK = 0.1, 1 << 16
+_LONGEST_REASON = 300  # characters
 _ORPHANS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is to be run, and for how long. `prompt` lies in the folder by which its processes are found.
+
+    hidden: a key that it may know, and which is shown and written down nowhere.
+    """
+
+    argv: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str] = field(repr=False)
+    prompt: Path
+    limit_seconds: float
+    hidden: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +51,20 @@ class Ended:
     called_off: bool
 
 
-def run(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], prompt: Path, limit_seconds: float, desk: Desk
-) -> Ended:
+def run(errand: Errand, desk: Desk) -> Ended:
     """Run the command with the prompt on stdin until it ends or must be ended. Afterwards none of it is left.
 
-    `prompt` lies in the folder by which its processes are found. Raises OSError where it cannot be started.
+    Raises OSError where it cannot be started.
     """
     spare = {child.pid for child in psutil.Process().children()}
-    running = _Running(argv, cwd, env, prompt, desk)
+    running = _Running(errand, desk)
     try:
         with sandbox.end_of(running.process) as ends:
             running.watch(ends)
-            while running.goes_on(limit_seconds):
+            while running.goes_on():
                 running.turn()
     finally:
-        running.close(prompt.parent, spare)
+        running.close(spare)
     return running.ended()
 
 
@@ -87,8 +101,8 @@ class _Pipe:
 class _Running:
     """The living process and what it has said so far."""
 
-    def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], prompt: Path, desk: Desk) -> None:
-        self._desk, self._name = desk, Path(argv[0]).name
+    def __init__(self, errand: Errand, desk: Desk) -> None:
+        self._errand, self._desk, self._name = errand, desk, Path(errand.argv[0]).name
         self._words = Words()
         self._failure, self._called_off = "", False
         self._printed, self._said = 0, 0
@@ -97,10 +111,11 @@ class _Running:
         output, errors = self._pipes.values()
         self._began = time.monotonic()
         try:
-            with open(prompt, "rb") as source:
+            with open(errand.prompt, "rb") as source:
                 self.process = sandbox.spawn(
-                    argv, cwd=cwd, env=env, source=source.fileno(), output=output.writing, errors=errors.writing
-                )
+                    errand.argv, cwd=errand.cwd, env=errand.env,
+                    source=source.fileno(), output=output.writing, errors=errors.writing,
+                )  # fmt: skip
         except OSError:
             os.close(output.reading)
             os.close(errors.reading)
@@ -112,14 +127,14 @@ class _Running:
         for pipe in self._pipes.values():
             self._selector.register(pipe.reading, selectors.EVENT_READ, pipe)
 
-    def goes_on(self, limit_seconds: float) -> bool:
+    def goes_on(self) -> bool:
         """Whether it is to run on: it lives, nobody wants it to stop, and it keeps within its limits."""
         if self._desk.stopping:
             self._called_off = True
         elif self.process.poll() is not None:
             return False
-        elif time.monotonic() - self._began > limit_seconds:
-            self._failure = f"{self._name} was not done after {_span(limit_seconds)} and was ended"
+        elif time.monotonic() - self._began > self._errand.limit_seconds:
+            self._failure = f"{self._name} was not done after {span(self._errand.limit_seconds)} and was ended"
         elif self._printed > LARGEST_OUTPUT:
             self._failure = f"{self._name} printed more than {LARGEST_OUTPUT >> 20} MiB and was ended"
         return not (self._failure or self._called_off)
@@ -135,9 +150,9 @@ class _Running:
             if isinstance(key.data, _Pipe):
                 self._read(key.data)
 
-    def close(self, folder: Path, spare: set[int]) -> None:
+    def close(self, spare: set[int]) -> None:
         """End the whole process tree, reap it, and take the rest of what it said."""
-        end(self.process, folder, spare)
+        end(self.process, self._errand.prompt.parent, spare)
         for pipe in self._pipes.values():
             while pipe.reading in self._selector.get_map() and self._printed <= LARGEST_OUTPUT:
                 if self._read(pipe) < 0:
@@ -152,12 +167,12 @@ class _Running:
         if not failure and code:
             failure = self._last_words(f"{self._name}: {crash_reason('', code)}")
         if not failure and self._words.failed:
-            failure = f"{self._name}: {self._words.failed.splitlines()[0]}"
+            failure = f"{self._name}: {_line(self._words.failed, 0)}"
         return Ended(self._words, time.monotonic() - self._began, failure, self._called_off)
 
     def _last_words(self, how: str) -> str:
         said = self._words.failed or plain(self._errors).strip() or self._words.message
-        return f"{how}: {said.splitlines()[-1].strip()}" if said else how
+        return f"{how}: {_line(said, -1)}" if said else how
 
     def _read(self, pipe: _Pipe) -> int:
         count = pipe.read()
@@ -167,12 +182,16 @@ class _Running:
         return count
 
     def _hear(self, lines: Sequence[str]) -> None:
-        self._show(self._words.hear(lines))
+        self._show(self._words.hear(self._without_key(lines)))
 
     def _hear_error(self, lines: Sequence[str]) -> None:
-        text = "\n".join(lines) + "\n"
+        text = "\n".join(self._without_key(lines)) + "\n"
         self._errors = (self._errors + text)[-_CHUNK:]
         self._show(plain(text))
+
+    def _without_key(self, lines: Sequence[str]) -> Sequence[str]:
+        hidden = self._errand.hidden
+        return [line.replace(hidden, "[key]") for line in lines] if hidden else lines
 
     def _show(self, text: str) -> None:
         room = LONGEST_SAID - self._said
@@ -198,5 +217,10 @@ def end(process: subprocess.Popen[bytes], folder: Path, spare: set[int]) -> None
         sandbox.end_orphans(spare)  # each may leave orphans of its own
 
 
-def _span(seconds: float) -> str:
+def _line(text: str, at: int) -> str:
+    return shortened(text.strip().splitlines()[at].strip(), _LONGEST_REASON)
+
+
+def span(seconds: float) -> str:
+    """A limit in words."""
     return f"{seconds / 60:g} min" if seconds >= 60 and seconds % 60 == 0 else f"{seconds:g} s"

@@ -17,12 +17,14 @@ from typing import Any
 from core.log import plain
 from core.spending import Usage
 
-ASKED = "DESCRIPTION:"  # how the prompt asks the last line to begin
+ASKED, NOTED = "DESCRIPTION:", "NOTE:"  # how the prompt asks the last line, and what is to be kept, to begin
+MOST_NOTES = 3  # of one proposal
 LONGEST_MESSAGE = 64 * 1024  # characters of plain text that are kept, the last ones
 LONGEST_DESCRIPTION, LONGEST_HYPOTHESIS = 120, 4000
 _LONGEST_WORD = 200
 _MARKS = " \t>*_#`-"
 _DESCRIBED = re.compile(rf"^[{re.escape(_MARKS)}]*{ASKED[:-1]}[*_`]*\s*:\s*(.*)$", re.I)
+_NOTE = re.compile(rf"^[{re.escape(_MARKS)}]*{NOTED[:-1]}[*_`]*:[{re.escape(_MARKS)}]*(.*\w.*)$", re.M)
 _CLAUDE_USAGE = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 
@@ -75,8 +77,9 @@ class Words:
             case "turn.completed":  # Codex
                 self.usage = _codex_usage(told.get("usage")) or self.usage
             case "turn.failed":
-                self.failed = _text(told, "error", "message") or "its turn failed"
-                return self.failed
+                said = _text(told, "error", "message")
+                self.failed = plain(said).strip() or "its turn failed"
+                return said
             case "error":
                 return _text(told, "message")
             case "item.completed" if isinstance(item := told.get("item"), dict):
@@ -86,10 +89,10 @@ class Words:
         return ""
 
     def _take_result(self, told: Mapping[str, Any]) -> str:
-        kind = str(told.get("subtype") or "success")[:_LONGEST_WORD]
-        said = _text(told, "result")
+        kind, said = _text(told, "subtype")[:_LONGEST_WORD], _text(told, "result")
         if told.get("is_error") is True or kind.startswith("error"):
-            self.failed = said.strip() or kind.replace("_", " ")
+            how = kind.replace("_", " ") if kind.startswith("error") else ""
+            self.failed = plain(said).strip() or plain(how).strip() or "it says that it failed"
         already, self._message = self._message, said
         self.dollars = _amount(told.get("total_cost_usd"))
         usage = told.get("usage")
@@ -99,8 +102,11 @@ class Words:
 
 
 def described(message: str) -> tuple[str, str]:
-    """The description and the hypothesis in a last message: what follows DESCRIPTION:, else its last line; the rest."""
-    lines = message.splitlines()
+    """The description and the hypothesis in a last message: what follows DESCRIPTION:, else its last line; the rest.
+
+    What it wants to be told again is in neither.
+    """
+    lines = [line for line in message.splitlines() if not _NOTE.match(line)]
     marked = [n for n, line in enumerate(lines) if (m := _DESCRIBED.match(line)) and m[1].strip(_MARKS)]
     spoken = [n for n, line in enumerate(lines) if any(c.isalnum() for c in line)]
     if not spoken:
@@ -110,6 +116,11 @@ def described(message: str) -> tuple[str, str]:
     said = " ".join((found[1] if found else lines[at]).strip(_MARKS).split())
     rest = "\n".join(lines[:at] + lines[at + 1 :]).strip()
     return shortened(said, LONGEST_DESCRIPTION), rest[-LONGEST_HYPOTHESIS:].strip()
+
+
+def noted(message: str) -> list[str]:
+    """What it wants to be told again."""
+    return [" ".join(found[1].split()) for found in _NOTE.finditer(message)][:MOST_NOTES]
 
 
 def shortened(text: str, longest: int) -> str:

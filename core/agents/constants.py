@@ -10,6 +10,7 @@ is a bool, a string, a number, an arithmetic expression of numbers such as `2**1
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import math
 import operator
@@ -55,6 +56,11 @@ class Constant:
 
 def read(source: str) -> dict[str, Constant]:
     """The constants of a source by name, in its order. Raises SyntaxError or ValueError if Python cannot parse it."""
+    return dict(_read(source))
+
+
+@functools.lru_cache(maxsize=16)
+def _read(source: str) -> dict[str, Constant]:
     tree, encoded, starts = parsed(source)
     bound = Counter(_bindings(tree))
     found = {}

@@ -96,7 +96,7 @@ class Conversation:
                 break  # of another version: what was paid for it is counted, and it is asked anew from here on
         for turn in turns:
             if turn.call in self._request.history.spent.open:
-                self._request.desk.settle(turn.call, turn.answer.usage, turn.dollars)
+                turn.settle(self._request.desk)
         if turns:
             self._request.desk.say(f"\n[goes on after {len(turns)} answers that an earlier engine got]\n")
         return turns
@@ -129,7 +129,7 @@ class Conversation:
                 self._tell([{"type": "text", "text": SHORTER.format(limit=limit)}])
                 return
         if answer.content:
-            self._messages.append({"role": "assistant", "content": answer.content})
+            self._messages.append({"role": "assistant", "content": _sendable(answer.content)})
         calls = [block for block in answer.content if block["type"] == "tool_use"]
         if calls:
             self._tell(self._results(answer, calls))
@@ -155,7 +155,7 @@ class Conversation:
             else:
                 result = self._draft.use(call["name"], call["input"])
             wrong += result.is_error
-            self._request.desk.say(f"\n[{call['name']}: {result.text if len(result.text) < 300 else 'shown'}]\n")
+            self._request.desk.say(plain(f"\n[{call['name']}: {result.text if len(result.text) < 300 else 'shown'}]\n"))
             said = {"type": "tool_result", "tool_use_id": call["id"], "content": result.text}
             blocks.append(said | ({"is_error": True} if result.is_error else {}))
         self._wrong += wrong
@@ -181,6 +181,13 @@ def common(model: str, stable: tuple[str, ...], max_tokens: int, extra: Mapping[
     if system:
         system[-1] |= HOUR
     return {"model": model, "max_tokens": max_tokens, "system": system, "tools": list(TOOLS), **extra}
+
+
+def _sendable(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same without lone surrogates, which a model can write and no request can hold."""
+    whole = json.dumps(content, ensure_ascii=False)
+    clean: list[dict[str, Any]] = json.loads(whole.encode("utf-8", "replace").decode())
+    return clean
 
 
 def _size(value: Any) -> int:

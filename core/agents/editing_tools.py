@@ -153,7 +153,7 @@ class Draft:
             raise Wrong(f"{name} would have {len(after):,} characters; the limit is {LARGEST_FILE:,}")
         self._now[name] = after
         trouble = _trouble(name, after)
-        lines = f"{name} has {after.count(chr(10)) + 1:,} lines now"
+        lines = f"{name} has {len(after.splitlines()):,} lines now"
         return f"done; {lines}. {trouble}: mend that before you submit" if trouble else f"done; {lines}"
 
     def _note(self, text: str) -> str:

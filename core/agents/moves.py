@@ -192,10 +192,12 @@ def _text_of(expression: ast.expr, encoded: bytes, starts: Sequence[int]) -> tup
     return encoded[start:end].decode(), isinstance(expression, _WHOLE)
 
 
+@functools.cache
 def _variables(form: Form) -> set[str]:
     return {name for text in form.texts for name in _VARIABLE.findall(text)}
 
 
+@functools.cache
 def _names(form: Form) -> set[str]:
     """The names that a form needs the module to have; its own locals and what Python brings are not among them."""
     trees = [node for text in form.texts for node in ast.walk(ast.parse(text))]

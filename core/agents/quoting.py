@@ -44,7 +44,8 @@ def fenced(name: str, text: str) -> str:
     mark = _digest(text)
     while mark in text.lower():
         mark = _digest(mark)
-    return f"<{name} {mark}>\n{text}\n</{name} {mark}>"
+    end = "" if text.endswith("\n") else "\n"
+    return f"<{name} {mark}>\n{text}{end}</{name} {mark}>"
 
 
 def _cut(text: str, characters: int) -> str:

@@ -16,7 +16,7 @@ from core.notes import Note
 
 DIFFS, LAST_DIFF, BEST_DIFF, SHOWN_DIFF = 3, 4_000, 6_000, 2_500  # how many of the last; characters of one
 HUMAN, MEMORY, HYPOTHESIS, TAIL = 20_000, 12_000, 700, 6_000  # characters
-_FINDINGS, _REPEATED = 16, 8
+_FINDINGS, _REPEATED, _REJECTED = 16, 8, 20
 
 
 def situation(request: Request, latest: Sequence[Experiment], key: str) -> str:
@@ -64,7 +64,7 @@ def _standing(h: History, direction: Direction) -> str:
         f"The incumbent is #{best.number}: {value(m.value)}"
         + (", as the artifact itself printed it" if m.self_reported else ""),
         f"{h.proposals:,} experiments after the baseline: {kept:,} kept, {discarded:,} discarded, {crashed:,} crashed",
-        f"It worked for {m.train_seconds:.1f} s, took {m.total_seconds:.1f} s in all, and {m.peak_memory_mb:,.0f} MB at the peak",
+        f"Its work took {m.train_seconds:.1f} s of {m.total_seconds:.1f} s in all, and {m.peak_memory_mb:,.0f} MB",
         *_speed(best),
         row(best, direction),
     ]
@@ -96,7 +96,7 @@ def _diffs(h: History, direction: Direction) -> str:
 
 
 def _shown(e: Experiment, direction: Direction, characters: int) -> str:
-    why = clean(e.hypothesis, HYPOTHESIS)
+    why = clean(e.hypothesis, HYPOTHESIS, line=HYPOTHESIS)
     return fenced("experiment", "\n".join(filter(None, (row(e, direction), why, diff(e, characters)))))
 
 
@@ -121,16 +121,16 @@ def _noise(experiments: Sequence[Experiment]) -> str:
     measured = spread(experiments)
     if measured is None:
         return (
-            "# Noise\n\nNo source has been measured twice in this run, so nobody knows how far a score moves by itself. "
-            "Do not build a theory on a small difference."
+            "# Noise\n\nNo source has been measured twice in this run, so nobody knows how far a score moves by "
+            "itself. Do not build a theory on a small difference."
         )
     deviation, trials, groups = measured
     repeated = [e for e in experiments if len(_scores(e)) > 1][-_REPEATED:]
     listed = "\n".join(f"#{e.number}: " + ", ".join(map(value, _scores(e)[:_REPEATED])) for e in repeated)
     return (
         f"# Noise\n\nThe same source with another seed scores differently: standard deviation {deviation:.3g}, from "
-        f"{trials} trials of {groups} experiments. A difference below {2 * deviation:.3g} may be luck: neither a keep nor "
-        f"a loss of that size proves anything.\n\n{fenced('repeats', listed)}"
+        f"{trials} trials of {groups} experiments. A difference below {2 * deviation:.3g} may be luck: neither a keep "
+        f"nor a loss of that size proves anything.\n\n{fenced('repeats', listed)}"
     )
 
 
@@ -139,7 +139,7 @@ def _noise(experiments: Sequence[Experiment]) -> str:
 
 def _memory(notes: Sequence[Note]) -> str:
     """The agent's own notes, as many of the newest as fit."""
-    shown, left = _newest([f"#{n.number}: {one_line(n.text, 1_000)}" for n in notes], MEMORY)
+    shown, left = _newest([f"#{n.number}: {one_line(n.text, 2_000)}" for n in notes], MEMORY)
     if not shown:
         return ""
     old = f" ({left} older ones are left out: write down again what still matters)" if left else ""
@@ -150,16 +150,16 @@ def _human(request: Request) -> str:
     """What the human said while the run was going; what came since the agent last answered is marked."""
     new, said = set(request.new_notes), []
     for note in request.notes:
-        text = clean(note.text, 4_100, line=4_000)
-        if note.rejected:
-            text = f"rejected your proposal “{one_line(note.rejected, 200)}”: {text}"
-        said.append(f"{'NEW ' if note in new else ''}before #{note.number}: {text}")
+        when = f"no to a proposal for #{note.number}" if note.rejected else f"before #{note.number}"
+        said.append(f"{'NEW ' if note in new else ''}{when}: {clean(note.text, 4_100, line=4_000)}")
     shown, left = _newest(said, HUMAN)
     if not shown:
         return ""
     old = f" ({left} older ones are left out)" if left else ""
     newly = " Those marked NEW came since your last proposal: they come first." if new else ""
-    return f"# What the human told you{old}\n\nIn the order of time.{newly}\n\n{fenced('human', chr(10).join(shown))}"
+    words = f"# What the human told you{old}\n\nIn the order of time.{newly}\n\n{fenced('human', chr(10).join(shown))}"
+    no = [f"#{n.number}: {one_line(n.rejected, 200)}" for n in request.notes if n.rejected][-_REJECTED:]
+    return words + (f"\n\nThe proposals that got a no:\n{fenced('rejected', chr(10).join(no))}" if no else "")
 
 
 def _newest(texts: Sequence[str], characters: int) -> tuple[list[str], int]:
@@ -209,8 +209,8 @@ def _mend(request: Request) -> str:
     assert crash is not None
     words = [f"# Now: mend experiment #{request.number}, which crashed (repair {crash.repair})"]
     if p and p.proposed:
-        what = "\n".join(filter(None, (p.proposed.description, clean(p.proposed.hypothesis, HYPOTHESIS))))
-        words.append("What you proposed:\n" + fenced("proposed", clean(what, 2_000)))
+        what = clean(f"{p.proposed.description}\n{p.proposed.hypothesis}", 2 * HYPOTHESIS, line=HYPOTHESIS)
+        words.append("What you proposed:\n" + fenced("proposed", what))
     if p and p.committed:
         words.append("What that changed, against the incumbent:\n" + fenced("diff", clean(p.committed.diff, BEST_DIFF)))
     if p and p.repairs:
@@ -219,7 +219,7 @@ def _mend(request: Request) -> str:
     tail = clean(crash.log_tail, TAIL, end=True)
     words.append("Why, and the end of its log:\n" + fenced("log", f"{one_line(crash.reason, 300)}\n\n{tail}".rstrip()))
     words.append(
-        "The artifact above is what crashed. Mend it with the smallest change that keeps the idea, and submit it with a "
-        "description of the whole experiment. If the idea itself cannot work, hand in the simplest version of it that can."
+        "The artifact above is what crashed. Mend it with the smallest change that keeps the idea, and submit it with "
+        "a description of the whole experiment. If the idea itself cannot work, hand in the simplest version that can."
     )
     return "\n\n".join(words)

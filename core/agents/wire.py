@@ -33,7 +33,7 @@ _SPENT_OUT = "enforced_spend_limit_reached"  # a 429 that ends with the month
 
 def status_of(status: int, kind: str | None) -> int:
     """The status of an error, also of one within a stream."""
-    return status if status >= 400 else _STATUS.get(kind or "", 500 if kind else status)
+    return status if status >= 300 else _STATUS.get(kind or "", 500 if kind else status)
 
 
 def refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def workspace(folder: Path, files: Mapping[str, str] | None = None, task_folder:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     base = commit_all(folder)
+    read = tomllib.loads(TOY_TASK)
     return RunStarted(
-        "t", str(folder), task_folder, {}, "", "cpu", "command:x", 0, base, "", {}, 5.0, None, None, ""
+        "t", str(folder), task_folder, read, "", "cpu", "command:x", 0, base, "", {}, 5.0, None, None, ""
     )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ class MessagesServer:
         self.steps = list(steps)
         self.default = default
         self.requests: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
+        self.keys: list[str] = []
         self.charged: list[tuple[int, int]] = []
         self._turn = threading.Lock()
         self._closing = threading.Event()
@@ -200,8 +200,9 @@ class MessagesServer:
         body = json.loads(given)
         with self._turn:
             self.requests.append(body)
-            self.keys.append(handler.headers.get("x-api-key"))
-            step = self.steps.pop(0) if self.steps else (self.default or status(500, "the script is over"))
+            sent = handler.headers.get("x-api-key") or handler.headers.get("authorization", "")
+            self.keys.append(sent.removeprefix("Bearer "))
+            step = self.steps.pop(0) if self.steps else (self.default or status(418, "the script is over"))
         if callable(step):
             step = step(body)
         if step.events is not None:
@@ -232,7 +233,8 @@ class MessagesServer:
                 self._closing.wait()
                 return
             if event["type"] == "message_start":
-                event = {"type": "message_start", "message": self._message(tokens)}
+                message = self._message(tokens)
+                event = {"type": "message_start", "message": message | ({"usage": None} if "bare" in event else {})}
             data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
             handler.wfile.flush()

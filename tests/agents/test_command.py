@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_desk import BETTER, SPOKEN, propose, request, script, workspace
 from conftest import TOY_SOURCE, git
 
-from core.agents import CalledOff, Crash, Refused, Unable, get
-from core.agents.command import FAILURES_IN_A_ROW, LONGEST_WAIT_SECONDS, CommandAgent, absolute
+from core.agents import Crash, Refused, Unable, get
+from core.agents.command import CommandAgent, absolute
 from core.errors import UsageError
 
 EDITED = TOY_SOURCE.replace("0.5", "0.4")
@@ -36,7 +37,9 @@ def test_the_prompt_is_on_stdin_and_in_a_file_and_says_how_to_answer(tmp_path: P
     assert prompt == (tmp_path / "file").read_text()
     assert "Make it better." in prompt
     assert "DESCRIPTION:" in prompt
-    assert "train.py" in prompt
+    assert "editing train.py in place" in prompt
+    assert "You have 15 min;" in prompt
+    assert TOY_SOURCE not in prompt  # it lies in the copy
     assert (tmp_path / "words").read_text() == "one word; $HOME\n"  # no shell of ours
 
 
@@ -44,48 +47,15 @@ def test_the_copy_is_the_incumbents_commit_in_a_repository_of_its_own(tmp_path: 
     files = {"program.md": "Think.", "lib/rows.py": "ROWS = 3\n", "cuda/near.py": "NEAR = 1\n"}
     run = workspace(tmp_path / "ws", files, "cuda")
     (tmp_path / "ws" / ".env").write_text("SECRET=1")  # what is not committed is not copied
-    told = (
-        "pwd -P; git rev-parse --show-toplevel; git log --oneline; git status --short; git remote; ls -A .. . ../lib;"
-    )
-    proposal = propose(
-        tmp_path, f"{told} {BETTER} git add -A; git commit -qm mine; cat ../program.md", request(tmp_path, run)
-    )
-    lines = proposal.hypothesis.splitlines()
-    assert lines[0] == f"{lines[1]}/cuda"
-    assert lines[1].startswith(str(tmp_path / "desk-0"))
-    assert lines[2].endswith(f"The incumbent, {run.base[:12]}")
-    assert lines[3:] == [
-        "..:",
-        ".git",
-        "cuda",
-        "lib",
-        "program.md",
-        ".:",
-        "near.py",
-        "task.toml",
-        "train.py",
-        "../lib:",
-        "rows.py",
-    ] or (
-        sorted(lines[3:])
-        == sorted(
-            [
-                "",
-                "..:",
-                ".git",
-                "cuda",
-                "lib",
-                "program.md",
-                "",
-                ".:",
-                "near.py",
-                "task.toml",
-                "train.py",
-                "../lib:",
-                "rows.py",
-            ]
-        )
-    )
+    told = "pwd -P; git rev-parse --show-toplevel; git log --oneline; git status --short; git remote;"
+    body = f"{told} ls -A .. . ../lib; {BETTER} git add -A; git commit -qm mine; cat ../program.md"
+    proposal = propose(tmp_path, body, request(tmp_path, run))
+    here, top, commit, *listed = proposal.hypothesis.splitlines()
+    assert here == f"{top}/cuda"
+    assert top.startswith(str(tmp_path / "desk-0"))
+    assert commit.endswith(f"The incumbent, {run.base[:12]}")
+    names = [".git", "cuda", "lib", "program.md", "near.py", "task.toml", "train.py", "rows.py"]
+    assert sorted(filter(None, listed)) == sorted([*names, "..:", ".:", "../lib:"])
     assert proposal.description == "Think."
     assert proposal.edits == {"train.py": EDITED}
     assert git(tmp_path / "ws", "log", "--all", "--oneline").count("\n") == 1
@@ -96,12 +66,22 @@ def test_what_it_changed_besides_is_dropped_and_told(tmp_path: Path) -> None:
     run = workspace(
         tmp_path / "toy", {"near.py": "A = 1\n", "old.py": "", "gone/a.py": "", "gone/b.py": "", "kept/c.py": ""}
     )
-    body = "echo x >> near.py; rm -r old.py gone; mkdir -p new/deep kept/more; touch new/deep/f kept/d.py; printf x > 'a\tb\033[31m'\n"
+    body = """
+        echo x >> near.py; rm -r old.py gone; mkdir -p new/deep kept/more; touch new/deep/f kept/d.py
+        printf x > "$(printf 'a\\tb\\033[31m')"
+    """
     asked = request(tmp_path, run)
     proposal = propose(tmp_path, body + BETTER + SPOKEN, asked)
     assert proposal.edits == {"train.py": EDITED}
     assert proposal.details["dropped"] == ["a   b", "gone", "kept/d.py", "kept/more/", "near.py", "new/", "old.py"]
     assert "near.py, new/, old.py" in asked.desk.said[-1]
+
+
+def test_what_it_wants_to_be_told_again_is_kept(tmp_path: Path) -> None:
+    asked = request(tmp_path)
+    proposal = propose(tmp_path, f"{BETTER}echo 'Why.'; echo '**NOTE:** 0.3 is   near'; echo 'NOTE: '; {SPOKEN}", asked)
+    assert proposal.hypothesis == "Why.\nNOTE: \nHalf as far off."
+    assert asked.desk.notes == ["0.3 is near"]
 
 
 def test_a_thousand_other_files_are_told_in_a_few_words(tmp_path: Path) -> None:
@@ -165,7 +145,7 @@ def test_what_is_no_usable_edit_is_refused_with_its_reason(tmp_path: Path, body:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_an_artifact_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="train.py cannot be read: Permission denied"):
+    with pytest.raises(Refused, match=r"train\.py cannot be read: Permission denied"):
         propose(tmp_path, "chmod 0 train.py\n")
 
 
@@ -188,8 +168,8 @@ def test_words_that_cannot_be_run_are_refused_before_the_start(tmp_path: Path) -
         assert "\n" not in str(error.value)
     with pytest.raises(UsageError, match="--model is for the agent claude"):
         CommandAgent("sh", {"model": "x"})
-    for seconds in (0, -1, "60", True, float("nan")):
-        with pytest.raises(UsageError, match="seconds must be"):
+    for seconds in (0, -1, "60", True, float("nan"), 1e9):
+        with pytest.raises(UsageError, match="--agent-seconds: must be a number of seconds above 0"):
             CommandAgent("sh", {"seconds": seconds})
 
 
@@ -204,9 +184,9 @@ def test_a_program_that_has_gone_or_cannot_be_started_is_the_users_to_mend(tmp_p
         agent.propose(request(tmp_path, run))
     path.write_bytes(b"\x00\x01 neither a script nor a program")
     path.chmod(0o755)
-    with pytest.raises(Unable, match="cannot be started: Exec format error") as error:
+    with pytest.raises(Unable, match="cannot be started: Exec format error") as trouble:
         agent.propose(request(tmp_path, run))
-    assert "#!/usr/bin/env" in error.value.mend
+    assert "#!/usr/bin/env" in trouble.value.mend
 
 
 def test_a_program_of_the_folder_it_was_typed_in_and_one_of_the_task(
@@ -218,15 +198,19 @@ def test_a_program_of_the_folder_it_was_typed_in_and_one_of_the_task(
     assert absolute("env:ANTHROPIC_API_KEY ./mine.sh") == f"env:ANTHROPIC_API_KEY {path}"
     for same in ("claude -p", "./tools/own.sh", "mine.sh", "'", ""):
         assert absolute(same) == same
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert absolute("../mine.sh") == str(path)
+    assert CommandAgent("../mine.sh", {}).propose(request(tmp_path)).edits == {"train.py": EDITED}
     run = workspace(tmp_path / "ws", {"tools/own.sh": f"#!/bin/sh\n{BETTER}"})
     (tmp_path / "ws/tools/own.sh").chmod(0o755)
     git(tmp_path / "ws", "commit", "-qam", "executable")
-    from dataclasses import replace
-
     run = replace(run, base=git(tmp_path / "ws", "rev-parse", "HEAD").strip())
     proposal = CommandAgent("./tools/own.sh", {}).propose(request(tmp_path, run))
     assert proposal.edits == {"train.py": EDITED}
     assert proposal.description == "an edit by own.sh, which said nothing"
+    with pytest.raises(Unable, match=r"absent\.sh: no such program in the task's folder"):
+        CommandAgent("./tools/absent.sh", {}).propose(request(tmp_path, run))
 
 
 def test_the_key_is_held_back_unless_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,6 +227,11 @@ def test_the_key_is_held_back_unless_it_is_asked_for(tmp_path: Path, monkeypatch
     assert "GIT_DIR" not in seen
     CommandAgent(f"env:ANTHROPIC_API_KEY {path}", {}).propose(request(tmp_path, run))
     assert "ANTHROPIC_API_KEY=canary-key" in (tmp_path / "env").read_text()
+    talks = script(tmp_path, f"env; env >&2; echo DESCRIPTION: $ANTHROPIC_API_KEY; {BETTER}", "talks")
+    asked = request(tmp_path, run)
+    proposal = CommandAgent(f"env:ANTHROPIC_API_KEY {talks}", {}).propose(asked)
+    assert proposal.description == "[key]"
+    assert "canary-key" not in repr((proposal, asked.desk.said))
 
 
 def workspace_without_git_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -265,34 +254,3 @@ def test_what_it_says_it_cost_is_recorded(tmp_path: Path) -> None:
     assert asked.desk.reserved == [(proposal.details["agent"], 0, None)]
     ((usage, dollars),) = asked.desk.settled.values()
     assert (usage.tokens, dollars) == (240, 0.25)
-
-
-def test_a_failing_program_is_asked_again_ever_later_and_then_the_user_is(tmp_path: Path) -> None:
-    run = workspace(tmp_path / "ws")
-    agent = CommandAgent(str(script(tmp_path, "exit 1\n")), {})
-    waits = []
-    for _ in range(FAILURES_IN_A_ROW):
-        asked = request(tmp_path, run)
-        with pytest.raises(Refused, match="exit status 1"):
-            agent.propose(asked)
-        waits += [seconds for seconds, _ in asked.desk.waited]
-    assert waits[:4] == [15, 30, 60, 120]
-    assert max(waits) == LONGEST_WAIT_SECONDS == waits[-1]
-    assert len(waits) == FAILURES_IN_A_ROW - 1
-    with pytest.raises(Unable, match="failed 20 times in a row"):
-        agent.propose(request(tmp_path, run))
-    script(tmp_path, BETTER)  # the user has mended it, and says resume: no wait, and what follows begins anew
-    asked = request(tmp_path, run)
-    assert agent.propose(asked).edits == {"train.py": EDITED}
-    assert asked.desk.waited == []
-
-
-def test_a_wait_is_called_off(tmp_path: Path) -> None:
-    run = workspace(tmp_path / "ws")
-    agent = CommandAgent(str(script(tmp_path, "exit 1\n")), {})
-    with pytest.raises(Refused):
-        agent.propose(request(tmp_path, run))
-    asked = request(tmp_path, run)
-    asked.desk.stopping = True
-    with pytest.raises(CalledOff):
-        agent.propose(asked)

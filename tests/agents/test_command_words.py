@@ -49,7 +49,7 @@ def test_claude_code_in_one_line_and_as_a_stream() -> None:
 def test_claude_code_that_failed() -> None:
     assert heard({"type": "result", "subtype": "error_max_turns", "is_error": False})[0].failed == "error max turns"
     assert heard({"type": "result", "is_error": True, "result": "Not logged in"})[0].failed == "Not logged in"
-    assert heard({"type": "result", "is_error": True, "result": "\n"})[0].failed == "success"
+    assert heard({"type": "result", "is_error": True, "result": "\x1b[3m"})[0].failed == "it says that it failed"
 
 
 def test_codex() -> None:

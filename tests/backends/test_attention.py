@@ -131,7 +131,7 @@ def test_why_a_hopper_card_has_no_fa4(found: str | None, said: str, monkeypatch:
     fa4 = paths.attention_paths((9, 0))[0]
     assert not fa4.usable
     assert fa4.why.startswith(said)
-    assert fa4.why.endswith("type: pip install 'autoresearch-tui[fa4]'")
+    assert fa4.why.endswith("[fa4]'")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -229,3 +230,28 @@ def test_a_pytorch_without_cuda_beside_a_card_is_a_problem(machine: FakeMachine)
     said = check()
     assert said["device"] == "cpu"
     assert "built without CUDA" in said["problems"][0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "cards", "name", "said"),
+    [
+        (
+            None,
+            0,
+            "cuda",
+            r"no NVIDIA card or no driver found here .*, and the installed PyTorch .* without CUDA: .*pip",
+        ),
+        (None, 1, "cuda", r"the installed PyTorch .* is built without CUDA: .*pip install --force-reinstall torch"),
+        ("12.8", 0, "cuda", r"no NVIDIA card or no driver found here \(nvidia-smi"),
+        ("12.8", 1, "cuda:3", r"1 NVIDIA card found here; use auto, cuda, cpu"),
+        (None, 0, "gpu", r"no such device; use auto, cpu"),
+    ],
+)
+def test_it_says_why_a_device_is_not_here(
+    cuda: str | None, cards: int, name: str, said: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    machine.torch(cuda)
+    machine.cards(*[rtx_4090()] * cards)
+    done = prepare(tmp_path, {}, name)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert re.match(rf"device {name}: {said}", done.stderr)

@@ -93,6 +93,30 @@ def test_errors_on_training_rows_are_told(prepared: dict[str, Any], tmp_path: Pa
     assert answer["detail"].endswith("RuntimeError: the window is wider than the row\n")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        (
+            (128, 1024),
+            "score it in a run with its sizes, those of profile mlx-cpu: autoresearch init DIR --profile mlx-cpu",
+        ),
+        (
+            (33, 77),
+            "rows of 33 tokens and a vocabulary of 77, this run has rows of 64 and 260; score it in a run with its",
+        ),
+        ((scoring.LENGTH, scoring.VOCAB_SIZE), "RuntimeError: the window is wider than the row"),  # it has the run's
+    ],
+)
+def test_a_checkpoint_of_other_sizes_is_told_as_such(
+    sizes: tuple[int, int], said: str, prepared: dict[str, Any], tmp_path: Path
+) -> None:
+    named = {"sequence_length": str(sizes[0]), "vocab_size": str(sizes[1])}
+    save_file(load_file(prepared["checkpoint"]), tmp_path / "other", named)
+    changed = {**prepared, "checkpoint": str(tmp_path / "other")}
+    answer = scoring.score(tmp_path, changed, cheat("raises at once", TINY))
+    assert said in answer["detail"].strip().splitlines()[-1]
+
+
 def test_a_wrong_shape_is_told(prepared: dict[str, Any], tmp_path: Path) -> None:
     answer = scoring.score(tmp_path, prepared, cheat("answers in another shape", TINY))
     assert answer["crash"] == "serve failed"
@@ -173,6 +197,12 @@ def test_what_is_no_safetensors_file_is_a_bad_checkpoint(tmp_path: Path, content
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(evaluate.Crashed, match="bad checkpoint"):
         evaluate.look_at(tmp_path / "file")
+
+
+def test_a_file_of_another_kind_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("rubbish, and nothing else")
+    with pytest.raises(BadCheckpoint, match=r"^not a safetensors file"):
+        check_checkpoint(tmp_path / "file")
 
 
 def test_only_a_regular_file_is_a_checkpoint(tmp_path: Path) -> None:

@@ -36,5 +36,12 @@ def test_a_number_that_is_off_is_named(name: str, mac_check: ModuleType, monkeyp
         mac_check.numbers(CPU, 1.0)
 
 
+def test_what_tested_no_mac_does_not_look_like_a_pass(mac_check: ModuleType) -> None:
+    metal = Device("metal", "Apple M2", 16_000)
+    assert mac_check.last_line(CPU, 0) == "NOT TESTED: all well, but this is not a Mac with Apple Silicon"
+    assert mac_check.last_line(metal, 0) == "all well"
+    assert mac_check.last_line(metal, 1).startswith("1 of ")
+
+
 def test_the_cockpit_paints(mac_check: ModuleType) -> None:
     assert mac_check.first_paint(CPU, 1.0).endswith(" s")

@@ -93,10 +93,26 @@ def test_a_device_that_is_not_here_is_one_line_with_what_is(name: str) -> None:
         devices.find(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cuda", "no NVIDIA card or no driver found here .*MLX .* is built without CUDA"),
+        ("metal", "only a Mac with Apple Silicon has it"),
+        ("gpu", "no such device"),
+    ],
+)
+@pytest.mark.skipif(mx.is_available(mx.gpu), reason="this MLX has a GPU")
+def test_it_says_why_a_device_is_not_here(name: str, said: str) -> None:
+    if name == "cuda" and Path("/proc/driver/nvidia").exists():
+        said = "the installed MLX .* is built without CUDA: pip install .*mlx-cuda"
+    with pytest.raises(BadInput, match=f"^device {name}: {said}"):
+        devices.find(name)
+
+
 def test_without_mlx_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mlx" else real(name))
-    with pytest.raises(BadInput, match=r"MLX is not installed; type: pip install 'autoresearch-tui\[mlx"):
+    with pytest.raises(BadInput, match=r"MLX is not installed; type: pip install .*\[mlx"):
         devices.find("auto")
     found = devices.check(fast=False)
     assert found["devices"] == []
@@ -116,12 +132,16 @@ def test_an_mlx_without_a_build_is_found_out(broken_mlx: Path, tmp_path: Path) -
 @pytest.mark.parametrize("name", sorted(PROFILES))
 def test_a_scaffolded_task_is_a_task_with_the_profile_in_it(name: str, tmp_path: Path) -> None:
     done = verb("scaffold", str(tmp_path / "work" / "mlx"), "--profile", name, "--device", "cpu")
+    if name.startswith("gpu-"):
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert "the cuda backend (--backend cuda); with mlx use cpu, mac-8gb" in done.stderr
+        return
     assert done.returncode == 0, done.stderr
     made, content = task.read(tmp_path / "work", "mlx")
     assert made.artifact == ("train.py",)
     assert made.early == ("evaluate",)
     assert set(made.commands) >= {"prepare", "train", "standby", "serve", "evaluate"}
-    text = "climbmix" if name.startswith(("gpu-", "mac-")) else "stdlib"
+    text = "climbmix" if name.startswith("mac-") else "stdlib"
     assert content["settings"] == {"profile": name, "dataset": text}
     changed = [
         line

@@ -27,7 +27,7 @@ def test_a_start_that_may_be_is_told_with_its_tag_and_its_plan(toy: Path) -> Non
     assert outlook.troubles == {}
     assert outlook.tag
     assert outlook.changed == ("train.py",)
-    assert outlook.plan == "the baseline and 3 experiments of 7 s, about 48 s"
+    assert outlook.plan == "the baseline and 3 experiments of 7 s: 28 s of training, plus start-up and evaluation"
     assert outlook.root == toy.resolve()
     assert snapshot(toy) == before
     assert not (toy / ".autoresearch").exists()

@@ -35,7 +35,7 @@ def test_the_page(root, night):
     assert re.search(r"val_bpb_upstream +0\.250000", page)
     way = re.findall(r"^    (\d)  (\S+) .* (\S.*)$", page, re.MULTILINE)
     assert [(n, value) for n, value, _ in way] == [("0", "0.040000"), ("1", "0.010000"), ("3", "0.002500")]
-    assert str(night / "trials/3-1/checkpoint.safetensors") in page
+    assert f"  model (cuda on cpu): {night / 'trials/3-1/checkpoint.safetensors'}" in page
     for option in ("--patch", "--checkout", "--checkpoint", "--sample"):
         assert f"autoresearch best night {option}" in page
     other = autoresearch("best", "night", "--experiment", "2", cwd=root).stdout

@@ -79,13 +79,13 @@ def test_a_score_is_taken_again(root, night, tmp_path, monkeypatch):
     before = parrot.contents(root), (night / "journal.jsonl").read_bytes(), sorted(night.rglob("*"))
     done = autoresearch("evaluate", cwd=root)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"val_bpb +0\.002500 +recorded 0\.002500: equal within 1e-05 on cpu", done.stdout)
+    assert re.search(r"val_bpb +0\.002500 +recorded 0\.002500: equal within 1e-05, cuda on cpu", done.stdout)
     assert re.search(r"val_bpb_upstream +0\.250000", done.stdout)
     assert "64 positions asked again: largest difference 1e-06 nats" in done.stdout
     file = tmp_path / "model.safetensors"
     file.write_text("0.125")
     other = autoresearch("evaluate", "--checkpoint", str(file), "--experiment", "1", cwd=root)
-    assert "recorded 0.010000: +0.115000 on cpu; another checkpoint than the recorded one" in other.stdout
+    assert "recorded 0.010000: +0.115000, cuda on cpu; another checkpoint than the recorded one" in other.stdout
     file.write_text("forged")
     rejected = autoresearch("evaluate", "night", "--checkpoint", str(file), cwd=root)
     assert rejected.returncode == 1
@@ -94,6 +94,13 @@ def test_a_score_is_taken_again(root, night, tmp_path, monkeypatch):
     assert missing.returncode == 2
     assert before == (parrot.contents(root), (night / "journal.jsonl").read_bytes(), sorted(night.rglob("*")))
     assert list(scratch.iterdir()) == []
+
+
+def test_without_a_run_a_model_cannot_be_scored_and_it_says_so(tmp_path):
+    for words in (("evaluate",), ("evaluate", "--checkpoint", "model.safetensors"), ("evaluate", "--workspace", ".")):
+        refused = autoresearch(*words, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert "scored by a run's source, on its rows; make one of the baseline alone" in refused.stderr
 
 
 def test_a_run_at_work_is_not_disturbed(root, night, tmp_path):
@@ -137,7 +144,7 @@ def test_the_reference_model_is_scored_and_sampled(demo_folders):
     assert autoresearch(*words, cwd=workspace, limit=120).returncode == 0
     done = autoresearch("evaluate", cwd=workspace, limit=300)
     assert done.returncode == 0, done.stderr
-    assert "equal within 1e-05 on cpu" in done.stdout
+    assert "equal within 1e-05, cuda on cpu" in done.stdout
     assert "512 positions asked again" in done.stdout
     words = ("best", "--sample", "def ", "--tokens", "30", "--seed", "1")
     texts = [autoresearch(*words, cwd=workspace).stdout for _ in range(2)]

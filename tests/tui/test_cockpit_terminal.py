@@ -69,8 +69,11 @@ def test_a_terminal_that_hangs_up_takes_the_cockpit_with_it(recorded: Path) -> N
         assert t.process.wait(10) == -signal.SIGHUP
 
 
-def test_a_terminal_that_goes_without_a_word_takes_the_cockpit_with_it(recorded: Path) -> None:
+@pytest.mark.parametrize("hangup", [signal.SIG_DFL, signal.SIG_IGN], ids=["", "below nohup"])
+def test_a_terminal_that_goes_without_a_word_takes_the_cockpit_with_it(recorded: Path, hangup: signal.Handlers) -> None:
+    before = signal.signal(signal.SIGHUP, hangup)  # what is ignored here is so in a child
     with cockpit(recorded) as t:  # not its controlling terminal, so no SIGHUP comes when it hangs up
+        signal.signal(signal.SIGHUP, before)
         t.until(lambda: "best 2.2993 (#13)" in t.shown)
         os.close(t.master)
         t.master = os.open(os.devnull, os.O_RDWR)

@@ -31,6 +31,8 @@ def test_a_machine_without_a_gpu_is_well(machine: FakeMachine, tmp_path: Path) -
     assert done.returncode == 0, done.stdout
     for part in ("PyTorch", "cpu: ", "profile cpu, attention sdpa", "sleep", "disk"):
         assert part in " ".join(done.stdout.split())
+    assert "no NVIDIA card found, so it trains on the CPU" in " ".join(done.stdout.split())
+    assert [line[2:13] for line in done.stdout.splitlines() if " device " in line] == ["cuda device", "mlx device "]
     assert "compile" not in done.stdout  # nothing is compiled on a CPU
     assert all(len(line) <= 80 for line in done.stdout.splitlines() if "/" not in line)
 

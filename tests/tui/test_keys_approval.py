@@ -174,6 +174,9 @@ async def test_an_own_version_is_shown_before_it_is_sent(tmp_path: Path, monkeyp
     async with a_proposal_waits(tmp_path) as (app, pilot, engine):
         await pilot.press("A", "e")
         await until(pilot, lambda: "edited: +1 −1 (train.py)" in screen(app))
+        await until(pilot, lambda: "your version" in screen(app))
+        assert "+ SOFTCAP = 30.0" in screen(app)
+        assert "SOFTCAP = 29.0" not in screen(app)
         assert found == ["SOFTCAP = 29.0\n"]
         assert engine.heard == []
         await pilot.press("escape", "A")
@@ -192,6 +195,8 @@ async def test_an_own_version_can_be_thrown_away(tmp_path: Path, monkeypatch: py
         await until(pilot, lambda: "u undo the edit" in screen(app))
         await pilot.press("u")
         await until(pilot, lambda: "y yes   n no" in screen(app) and "edited:" not in screen(app))
+        assert "your version" not in screen(app)
+        assert "SOFTCAP = 30.0" not in screen(app)
         await pilot.press("y")
         await until(pilot, lambda: engine.heard == [{"command": "approve", "number": 19}])
 

@@ -14,7 +14,7 @@ from recorded_run import write_run
 
 from core import events as ev
 from core import locks, records
-from tui.plain import follow
+from tui.plain import _git, follow
 
 
 @pytest.fixture
@@ -43,6 +43,8 @@ def test_every_verdict_gets_a_line_and_the_end_says_where_it_all_is(done: Path) 
     assert "8 kept, 8 discarded, 2 crashed" in end
     assert "autoresearch results" in end
     assert "git log autoresearch/nov20" in end
+    assert _git("/nowhere/at-all") == _git(str(Path.cwd())) == "git"
+    assert _git(str(done)) == f"git -C {done.resolve()}"
 
 
 def test_json_is_the_journal_verbatim(done: Path) -> None:

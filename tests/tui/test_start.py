@@ -22,6 +22,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import OptionList
 
+from core import installing
 from core.launch import Options, demo_folder, runs
 from core.locks import lock, lock_device
 from tui import starting
@@ -54,9 +55,8 @@ async def start_page(
         if isinstance(page, StartScreen):
             await until(pilot, lambda: page.query_one(OptionList).highlighted == 0)
         if isinstance(page, StartRunScreen):
-            await until(
-                pilot, lambda: "until you stop it" in screen(app) or "×" in screen(app) or "about" in screen(app)
-            )
+            looked = ("until you stop it", "×", "plus start-up")
+            await until(pilot, lambda: any(words in screen(app) for words in looked))
         yield app, pilot
 
 
@@ -176,7 +176,7 @@ async def test_a_backend_that_is_not_installed(toy: Path, monkeypatch: pytest.Mo
         assert "×" not in screen(app)
         app.screen.query_one("#backend").focus()
         await pilot.press("right")
-        await until(pilot, lambda: "pip install 'autoresearch-tui[mlx]'" in " ".join(screen(app).split()))
+        await until(pilot, lambda: installing.for_backend("mlx") in " ".join(screen(app).split()))
         assert "mlx · MLX, not installed" in screen(app)
         await pilot.press("left")
         await until(pilot, lambda: "×" not in screen(app))
@@ -261,10 +261,10 @@ async def test_keys_move_and_change(toy: Path) -> None:
         assert "42" in screen(app)
         await pilot.press("k", "k", "k")
         assert at() == "agent"
-        await pilot.press("right")
+        await pilot.press("left")
         await until(pilot, lambda: "patches" in screen(app) and "name the file or folder" in screen(app))
         await pilot.press("enter")
-        await until(pilot, lambda: "replays patches" in screen(app) and "turns the numbers" in screen(app))
+        await until(pilot, lambda: "replays patches" in screen(app) and "tunes numbers" in screen(app))
         await pilot.press("up", "enter")
         await until(pilot, lambda: "patches" not in screen(app))
         await pilot.press("q")
@@ -275,7 +275,7 @@ async def test_keys_move_and_change(toy: Path) -> None:
 async def test_a_burst_of_keys_goes_where_the_page_leads_it(toy: Path) -> None:
     async with start_page(StartRunScreen(Options(str(toy), tag="old"))) as (app, pilot):
         burst = ["up", *["backspace"] * 3, *"new", "up", *"1.5", "up", *"4", "tab", "enter", "up", "up", "up", *"7.5"]
-        burst += ["up", "right", "down", *"idea", "enter", *"0"]
+        burst += ["up", "left", "down", *"idea", "enter", *"0"]
         for key in burst:  # as a terminal sends what is typed fast: without waiting for what each one does
             character = key if len(key) == 1 else None
             app.post_message(events.Key(key if key != "." else "full_stop", character))

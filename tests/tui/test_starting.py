@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import TOY_SOURCE, TOY_TASK, git
 
+from core import installing
 from core.errors import UsageError
 from core.launch import Options, demo_folder
 from core.locks import lock_device
@@ -104,7 +105,7 @@ def test_a_folder_without_a_task_says_what_makes_one(tmp_path: Path) -> None:
 def test_a_backend_that_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting.importlib.util, "find_spec", lambda name: None)
     assert starting.backend_choices(["mlx"]) == [("mlx · MLX, not installed", "mlx")]
-    assert "pip install 'autoresearch-tui[mlx]'" in starting.backend_of("mlx", None).trouble
+    assert installing.for_backend("mlx") in starting.backend_of("mlx", None).trouble
 
 
 def test_what_a_check_found_wrong_is_passed_on_without_its_escapes() -> None:

@@ -32,10 +32,11 @@ class LeaveScreen(ModalScreen[Choice | None]):
         ("enter", "take", "choose"),
     ]
 
-    def __init__(self, approval: bool = False) -> None:
-        """`approval`: it is on, so a run that is left alone stands still before long."""
+    def __init__(self, approval: bool = False, resume: str = "autoresearch resume") -> None:
+        """`approval`: it is on, so a run that is left alone stands still before long. `resume`: the command that goes on
+        with one that was stopped."""
         super().__init__()
-        self._approval, self._at = approval, 0
+        self._approval, self._resume, self._at = approval, resume, 0
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
@@ -43,7 +44,8 @@ class LeaveScreen(ModalScreen[Choice | None]):
             yield Static(self._choices(), id="choices")
             if self._approval:
                 yield Static(APPROVAL, classes="pausing")
-            yield Static("nothing is lost: `autoresearch resume` goes on where a run stopped", classes="box-foot")
+            foot = f"nothing is lost: `{self._resume}` goes on where a run stopped"
+            yield Static(foot, markup=False, classes="box-foot")
 
     def _choices(self) -> Text:
         words = Text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static
 
 from core.launch import Options, launch
-from tui import starting
+from tui import starting, starting_agent
 from tui.doctor import check
 from tui.screens.start_fields import Choice, Field, Line
 from tui.screens.waiting import WaitingScreen
@@ -30,7 +31,8 @@ PATIENCE_SECONDS = 0.15  # between a key and the look at what the page comes to
 LOOK_AGAIN_SECONDS = 3.0  # a device is let go, a file is committed
 KEYS = "↑ ↓ move   ← → change   enter list, start   esc back"
 _DIGITS = "0123456789"
-_TAKES = {"train_seconds": "a number of seconds", "experiments": "a whole number", "hours": "a number of hours"}
+_TAKES = {"train_seconds": "a number of seconds", "experiments": "a whole number", "hours": "a number of hours",
+          "max_dollars": "a number of dollars"}  # fmt: skip
 
 
 class StartRunScreen(Screen[None]):
@@ -60,6 +62,7 @@ class StartRunScreen(Screen[None]):
         self.tasks, self._filled_in = starting.preselected(given, self.root)
         self.backends: dict[str, Backend] = {b: starting.backend_of(b, None) for b in starting.PRODUCTS}
         self._fields: dict[str, Field] = {}
+        self._keys = starting_agent.KeyLook()
         self._refusing = ""  # the line whose last key was none that it takes
         self._notes = Static("", id="notes", classes="pausing", markup=False)
         self._notes.display = False
@@ -67,9 +70,7 @@ class StartRunScreen(Screen[None]):
 
     def _entries(self, chosen: Choices) -> list[tuple[str, str, Choice | Line]]:
         tasks = self.tasks.choices or [("none found", "")]
-        agents = [("search · turns the numbers in the artifact", "search"), ("scripted · replays patches", "scripted")]
-        if chosen.agent not in ("search", "scripted"):
-            agents.append((chosen.agent, chosen.agent))
+        agents = starting_agent.choices(chosen.agent)
         backends = starting.backend_choices(self.tasks.backends) or [("the task's own", "")]
         return [
             ("task", "task", Choice(tasks, chosen.task, "task")),
@@ -77,6 +78,9 @@ class StartRunScreen(Screen[None]):
             ("device", "device", Choice(starting.device_choices((), chosen.device), chosen.device, "device")),
             ("agent", "agent", Choice(agents, chosen.agent, "agent")),
             ("script", "patches", Line(chosen.script, "a file or folder, see docs/tasks.md", "script")),
+            ("command", "command", Line(chosen.command, "it edits a copy; see docs/agents.md", "command")),
+            ("model", "model", Line(chosen.model, "the best there is a price for", "model")),
+            ("max_dollars", "cap in $", Line(chosen.max_dollars, "no cap", "max_dollars", _DIGITS + ".")),
             ("train_seconds", "budget", Line(chosen.train_seconds, "", "train_seconds", _DIGITS + ".")),
             ("experiments", "experiments", Line(chosen.experiments, "no limit", "experiments", _DIGITS)),
             ("hours", "hours", Line(chosen.hours, "no limit", "hours", _DIGITS + ".")),
@@ -124,7 +128,8 @@ class StartRunScreen(Screen[None]):
         """Show the entries that the chosen ones leave open, and what an empty one stands for."""
         chosen = self.chosen
         self._fields["backend"].display = chosen.task == REFERENCE
-        self._fields["script"].display = chosen.agent == "scripted"
+        for name, agents in starting_agent.NEEDS.items():
+            self._fields[name].display = chosen.agent.partition(":")[0] in agents
         device = self._fields["device"].entry
         assert isinstance(device, Choice)
         device.offer(starting.device_choices(self.devices, chosen.device))
@@ -161,7 +166,7 @@ class StartRunScreen(Screen[None]):
         """Look at what the page comes to, a moment after the last key."""
         await asyncio.sleep(PATIENCE_SECONDS)
         wish, wrong = starting.options_of(self.chosen, self.tasks, self.given)
-        self._show(await asyncio.to_thread(_look, wish), wrong)
+        self._show(await asyncio.to_thread(_look, wish, self._keys), wrong)
 
     def _look_again(self) -> None:
         if not any(worker.group == "look" and worker.is_running for worker in self.workers):
@@ -185,8 +190,9 @@ class StartRunScreen(Screen[None]):
     def _troubles(self, outlook: Outlook, wrong: Mapping[str, str]) -> dict[str, str]:
         chosen = self.chosen
         found = {name: starting.at_its_entry(words) for name, words in {**outlook.troubles, **wrong}.items()}
-        if chosen.agent == "scripted" and "agent" in found:
-            found["script"] = found.pop("agent")
+        own = {"scripted": "script", "command": "command"}.get(chosen.agent)
+        if own and "agent" in found:
+            found[own] = found.pop("agent")
         if chosen.task == REFERENCE and (trouble := self.backends[chosen.backend].trouble):
             found.setdefault("backend", trouble)
         if trouble := starting.device_trouble(self.devices, chosen.device):
@@ -257,7 +263,7 @@ class StartRunScreen(Screen[None]):
     async def start(self) -> None:
         """Start what stands up to a last look; else go to the first entry that does not."""
         wish, wrong = starting.options_of(self.chosen, self.tasks, self.given)
-        against = self._show(await asyncio.to_thread(_look, wish), wrong)
+        against = self._show(await asyncio.to_thread(_look, wish, self._keys), wrong)
         if against:
             first = next((name for name in self._fields if name in against and self._fields[name].display), None)
             if first is not None:
@@ -277,7 +283,8 @@ def become(page: Screen[None], folder: Path, *, new: bool) -> None:
         page.app.attach(folder, new=new)
 
 
-def _look(wish: Options) -> Outlook:
+def _look(wish: Options, keys: starting_agent.KeyLook) -> Outlook:
     from core.outlook import look  # git is loaded here, when the page is painted already
 
-    return look(wish)
+    outlook, keyless = look(wish), keys.trouble(wish.agent, wish.agent_options)
+    return replace(outlook, plan="", troubles={"agent": keyless, **outlook.troubles}) if keyless else outlook

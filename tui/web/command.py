@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from core import installing
 from core.errors import UsageError
 from tui.options import TAG, WORKSPACE, find
 from tui.watch import say
@@ -27,7 +28,7 @@ def web(tag: str | None, workspace: Path | None, host: str, port: int | None, co
     From another machine, rather than --host: ssh -L 8000:127.0.0.1:8000 MACHINE
     """
     if importlib.util.find_spec("textual_serve") is None:
-        raise UsageError("autoresearch web needs textual-serve; install it: pip install 'autoresearch-tui[web]'")
+        raise UsageError(f"autoresearch web needs textual-serve; install it: {installing.command('web')}")
     from tui.web import door
     from tui.web.server import CockpitServer, serve
 

@@ -10,6 +10,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from core.events import ApprovalAwaited
 from core.experiment import Experiment
 from core.history import History, Pending
 from tui import text
@@ -40,6 +41,7 @@ class DiffPane(Vertical):
         self._compared: tuple[object, str, str] = (None, "", "")  # what was asked, the diff, why it is another
         self._of_run: object = None  # the experiments whose diffs are shown in one scroll
         self._at: int | None = None  # the one of them that was selected
+        self._own: tuple[ApprovalAwaited, str] | None = None  # a proposal, and the diff of the user's version of it
 
     def compose(self) -> ComposeResult:
         yield self.view
@@ -57,13 +59,25 @@ class DiffPane(Vertical):
             return
         self._of_run = self._at = None
         question = self._question()
-        if entry is None or question is None:
+        if self._own_diff is not None:
+            self.view.show(entry, state.history.run, self._own_diff)
+        elif entry is None or question is None:
             self.view.show(entry, state.history.run)
         elif self._compared[0] == question:
             diff, trouble = self._compared[1:]
             self.view.show(entry, state.history.run, diff, self._beside, trouble)
         else:
             self._compare(question, state.history, entry.number, self._other(state.history, entry))
+
+    def show_own(self, awaited: ApprovalAwaited, diff: str | None) -> None:
+        """Of this proposal, while it waits, show the user's own version: its diff against the parent; None: do not."""
+        self._own = None if diff is None else (awaited, diff)
+        self.show(self._state, self._entry)
+
+    @property
+    def _own_diff(self) -> str | None:
+        own, entry = self._own, self._entry
+        return own[1] if own and isinstance(entry, Pending) and entry.awaited == own[0] else None
 
     @property
     def summary(self) -> str:
@@ -79,7 +93,9 @@ class DiffPane(Vertical):
 
     @property
     def _named(self) -> str:
-        """What it is compared with, where that is not its parent."""
+        """What it is compared with, where that is not its parent; or that it is the user's version."""
+        if self._own_diff is not None:
+            return "your version"
         number = {"baseline": 0, "best": self._state.history.incumbent}.get(self.against)
         return "" if number is None else f"against the {self.against}{f' #{number}' if number else ''}"
 
@@ -155,6 +171,8 @@ class DiffPane(Vertical):
             return "\n".join(
                 f"experiment {e.number}: {e.description}\n{e.diff}" for e in self._state.history.experiments
             )
+        if self._own_diff is not None:
+            return self._own_diff
         if self._question() is not None and self._compared[0] == self._question():
             return self._compared[1]
         return diff_of(self._entry) or ""

@@ -15,6 +15,7 @@ from core.history import History
 from tui import agent_words, text
 from tui.asked import soon
 from tui.feed import State
+from tui.going_on import sibling
 from tui.load import Load
 from tui.pace import over_at, score_in, training_left
 from tui.standing import Standing, activity, counts, label, last_crash, standing
@@ -118,7 +119,8 @@ def head(state: State, now: float, width: int) -> list[Piece]:
         _standing(standing(state, now), now),
         part(7, (text.one_line(state.tag), "strong")),
         part(8, (f"exp {_reached(h)}{of}" if h.run else "", "")),
-        part(3, (_where(state) if width >= _ROOMY else "", "dim")),
+        part(3, (agent_words.where(h) if width >= _ROOMY else "", "dim")),
+        part(3, (agent_words.label(h) if width >= _ROOMY else "", "pausing")),
         part(3, (agent_words.spending(h) if width >= _ROOMY else "", "dim")),
         part(6, (soon(state.asked) if not h.ended else "", "pausing")),
         part(4, ("approval" if h.approval and not h.ended else "", "pausing")),
@@ -141,8 +143,11 @@ def work(state: State, now: float, width: int) -> list[Piece]:
     if stands.over:
         each = f"{h.proposals} experiment{'' if h.proposals == 1 else 's'}"
         whole = f"{each} after the baseline: {counts(state)}"
-        told = whole if len(whole) <= width else f"{each}: {counts(state)}"
-        return fit([part(20, (told if h.run else "", ""))], [], width)
+        paid = agent_words.spending(h) if width < _ROOMY else ""
+        told = whole if len(whole) + len(paid) + 2 <= width else f"{each}: {counts(state)}"
+        best = sibling(state.resume, state.tag, "best") if h.ended and state.best and not state.replay else ""
+        shows = part(1, (f"`{best}` shows the best" if best else "", "dim"))
+        return fit([part(20, (told if h.run else "", "")), part(9, (paid, "dim")), shows], [], width)
     doing = "held" if stands.glyph == text.PAUSED else activity(state)
     left = [part(20, (f"{doing} {label(state)}" if h.run else "preparing", "live"))]
     if live and h.phase in ("training", "evaluating", "deciding"):
@@ -224,24 +229,26 @@ def _busy(load: Load | None) -> list[str]:
 def words(state: State, now: float, width: int, notice: Notice | None) -> list[list[Piece]]:
     """The answer to a command, or why the run stands still and what to do, or what is being tried: one row, or up to
     three where a sentence needs them."""
-    left = _words(state, now, notice, width)
-    explains = notice or standing(state, now).detail
+    h, left = state.history, _words(state, now, notice)
+    explains = notice or standing(state, now).detail or agent_words.waits(h, now)
     if explains and left[0].width > width > 20:
         sentence, style = left[0].pieces[0]
         return [[(line, style)] for line in folded(sentence, width)[:3]]
-    right = [part(2, (_where(state) if width < _ROOMY else "", "dim"))]
+    narrow = width < _ROOMY
+    right = [part(2, (agent_words.where(h) if narrow else "", "dim"))]
+    right.append(part(3, (agent_words.label(h) if narrow else "", "pausing")))
     return [shorten(fit(left, right, width), width)]
 
 
-def _words(state: State, now: float, notice: Notice | None, width: int) -> list[Part]:
+def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
     stands, pending = standing(state, now), state.history.pending
     if notice:
         return [part(3, (notice.words, {"pending": "pausing", "failed": "trouble"}.get(notice.stage, "accent")))]
     if stands.detail:
         return [part(3, (stands.detail, "" if stands.over and not stands.trouble else _style(stands)))]
-    if waits := agent_words.waits(state.history, now, width):
+    if waits := agent_words.waits(state.history, now):
         return [part(4, (waits, "pausing"))]
-    crash = last_crash(state, now)
+    crash = agent_words.crash_to_mend(state.history) or last_crash(state, now)
     if pending and pending.proposed:
         trying = part(3, (f"trying #{pending.number}: ", "dim"), (text.one_line(pending.proposed.description), ""))
         if crash:
@@ -276,15 +283,6 @@ def _over_at(state: State, now: float) -> str:
         return ""
     form = "%H:%M" if at - now < 20 * 3600 else "%a %H:%M" if at - now < 6 * 86400 else "%d %b"
     return f"done ~{text.time_of_day(at, form)}"
-
-
-def _where(state: State) -> str:
-    run = state.history.run
-    if run is None:
-        return ""
-    agent = agent_words.name(state.history)
-    agent += f" ({agent_words.UNCONFINED})" if agent_words.runs_unconfined(state.history) else ""
-    return " · ".join(text.one_line(p) for p in (run.backend, run.device, agent) if p)
 
 
 def _best(state: State) -> Part:

@@ -1,0 +1,92 @@
+"""Money, tokens and names in words, whatever a journal holds."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from recorded_run import STARTED_AT
+
+from core import events as ev
+from core.history import History, fold
+from tui.agent_words import bill, cap, cost, dollars, name, runs_unconfined, spending, waits
+
+TASK = {"task": {"name": "t"}, "metric": {"name": "loss"}}
+
+
+def run_of(agent: str, **engine: object) -> History:
+    started = ev.RunStarted("t", "/w", "", TASK, "", "cpu", agent, 0, "0" * 40, "", {}, 5.0, None, None, "a plan")
+    return fold([(started, STARTED_AT), (ev.EngineStarted(1, False, **engine), STARTED_AT)])  # type: ignore[arg-type]
+
+
+def after(h: History, *events: ev.Event) -> History:
+    return fold([(event, STARTED_AT) for event in events], h)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "$0.00"), (0.42, "$0.42"), (12.3, "$12.30"), (999.996, "$1000.00"), (1204.4, "$1,204"), (0.1, "$0.10"),
+        (0.0994, "$0.099"), (0.0412, "$0.041"), (0.00412, "$0.0041"), (1e-7, "$1e-07"), (math.nan, "$?"),
+        (math.inf, "$?"), (-1.0, "$-1.00"), (5e-324, "$5e-324"),
+    ],
+)  # fmt: skip
+def test_dollars(value: float, words: str) -> None:
+    assert dollars(value) == words
+
+
+def test_a_cap_is_written_as_it_was_given() -> None:
+    assert [cap(x) for x in (5.0, 2.5, 0.005, 1e6, math.nan, math.inf)] == [
+        "$5", "$2.50", "$0.005", "$1,000,000", "$?", "$?",
+    ]  # fmt: skip
+
+
+def test_agents_by_their_names() -> None:
+    for agent, options, said, free in (
+        ("search", {}, "search", False),
+        ("claude", {}, "claude", False),
+        ("claude", {"model": "claude-opus-5-5"}, "claude-opus-5-5", False),
+        ("hybrid", {"model": "m"}, "hybrid m", False),
+        ("command:env:ANTHROPIC_API_KEY /usr/bin/claude -p", {}, "command:claude", True),
+        ("hybrid:command:./ideas.py --fast", {}, "hybrid:command:ideas.py", True),
+        ("command:" + "x" * 100, {}, "command:" + "x" * 19 + "…", True),
+        ("claude", {"model": "\x1b[2Jm\n"}, "m", False),
+        ("scripted:command", {}, "scripted:command", False),
+    ):
+        h = run_of(agent, agent_options=options)
+        assert (name(h), runs_unconfined(h)) == (said, free)
+
+
+def test_spending_in_dollars_in_tokens_and_without_a_price() -> None:
+    assert spending(run_of("search")) == ""
+    assert bill(run_of("search")) == []
+    assert spending(run_of("claude", max_dollars=5.0)) == "$0.00 of $5"
+    assert spending(run_of("claude", max_tokens=2_000_000)) == "0 tokens of 2M"
+    asked = after(
+        run_of("claude"), ev.Proposing(1, 0), ev.CallReserved(1, 0, "m", 9000, None),
+        ev.CallSettled(1, 0, 1000, 0, 0, 500, None), ev.CallReserved(1, 1, "m", 9000, None),
+    )  # fmt: skip
+    assert spending(asked) == "1.5k tokens"
+    assert bill(asked) == ["spent 1.5k tokens: 1,500 tokens in 2 calls"]
+    over = after(asked, ev.ProposalRefused(1, "no edit", ""), ev.RunEnded("stopped", ""))
+    assert spending(over) == "up to 10.5k tokens"
+    assert "1 call broke off" in bill(over)[1]
+
+
+def test_a_wait_is_over_when_it_is_over_and_in_a_pause() -> None:
+    h = after(run_of("claude"), ev.Proposing(1, 0), ev.AgentWaits(1, "529 overloaded", 30.0))
+    assert waits(h, STARTED_AT + 1.5) == "529 overloaded: again in 0:29"
+    assert waits(h, STARTED_AT + 30) == ""
+    assert waits(after(h, ev.RunPaused("by the user", "p")), STARTED_AT) == ""
+    assert waits(after(h, ev.RunEnded("stopped", "")), STARTED_AT) == ""
+    assert waits(after(h, ev.AgentWaits(1, "x" * 1000, math.inf)), STARTED_AT) == ""
+    long = after(h, ev.AgentWaits(1, "x" * 1000, 5.0))
+    assert len(waits(long, STARTED_AT)) == 300
+    assert waits(long, STARTED_AT).endswith("…: again in 0:05")
+
+
+@pytest.mark.parametrize("details", [{}, {"dollars": "x", "tokens": None, "calls": [1]}, {"dollars": math.nan}])
+def test_a_cost_that_is_none_is_not_told(details: dict[str, object]) -> None:
+    h = after(run_of("claude"), ev.Proposing(1, 0), ev.Proposed(1, "0" * 40, 0, {}, "d", "h", details))
+    assert h.pending is not None
+    assert cost(h.pending) == ""
