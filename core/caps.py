@@ -20,12 +20,17 @@ def model_of(agent: str, options: Mapping[str, Any]) -> str | None:
     return str(options.get("model") or DEFAULT_MODEL)
 
 
+def runs_commands(agent: str) -> bool:
+    """Whether this agent runs a program of the user's, or its ideas come from one."""
+    kind, _, rest = agent.partition(":")
+    return kind == "command" or (kind == "hybrid" and runs_commands(rest))
+
+
 def check_cap(agent: str, options: Mapping[str, Any], max_dollars: float | None) -> None:
     """Refuse a cap on dollars for an agent whose calls have no known price. Raises UsageError."""
     if max_dollars is None:
         return
-    kind = agent.partition(":")[0]
-    if "command" in agent.split(":")[: 2 if kind == "hybrid" else 1]:
+    if runs_commands(agent):
         mend = "leave the cap out and give the program one of its own, as in: claude -p --max-budget-usd 1"
         raise UsageError(f"--max-dollars: what a command will cost is not known before it has run; {mend}")
     model = model_of(agent, options)

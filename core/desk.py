@@ -90,22 +90,22 @@ class RunDesk:
         """Keep a turn; durable when it returns."""
         self._words.mkdir(mode=0o700, exist_ok=True)
         new = not self._turns.exists()
+        torn = not new and not self._turns.read_bytes().endswith(b"\n")
         with open(self._turns, "ab") as file:
-            file.write(json.dumps(turn).encode() + b"\n")
+            file.write(b"\n" * torn + json.dumps(turn).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         if new:
             sync_folder(self._words)
 
     def kept(self) -> list[dict[str, Any]]:
-        """The turns that were kept, up to a torn line."""
+        """The turns that were kept. A torn line is none: nothing was done with it yet when its engine was killed."""
         turns: list[dict[str, Any]] = []
-        with suppress(OSError, ValueError):
+        with suppress(OSError):
             for line in self._turns.read_bytes().splitlines(keepends=True):
-                turn = json.loads(line) if line.endswith(b"\n") else None
-                if not isinstance(turn, dict):
-                    break
-                turns.append(turn)
+                with suppress(ValueError):
+                    turn = json.loads(line) if line.endswith(b"\n") else None
+                    turns += [turn] if isinstance(turn, dict) else []
         return turns
 
     # --- where it is

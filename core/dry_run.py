@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import agents
-from core.caps import check_cap, model_of
+from core.caps import check_cap, model_of, runs_commands
 from core.desk import Paper
 from core.errors import UsageError
 from core.events import EngineStarted, RunStarted
@@ -57,7 +57,7 @@ def _ask(request: agents.Request, options: Options) -> tuple[str, str, int | Non
 
         text, tokens, dollars = preview(request, options.agent_options)
         return text, model, tokens, dollars
-    if "command" in options.agent.split(":")[:2]:
+    if runs_commands(options.agent):
         from core.agents.command import prompt_text
 
         return prompt_text(request), options.agent, None, None

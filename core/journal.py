@@ -96,7 +96,9 @@ def replace_durably(path: Path, text: str) -> None:
 def results_tsv(history: History) -> str:
     """The original's table: five columns, 7-character commits, 6 decimals, memory in GiB with 1 decimal.
 
-    A crash stands as 0.000000 and 0.0, as the original logs it. Format: karpathy/autoresearch, results.tsv.
+    A crash stands as 0.000000 and 0.0, as the original logs it. So does a skipped experiment, which has no score either
+    and says so: tools made for the original leave crashes out, and would take a discard of 0.000000 for the best.
+    Format: karpathy/autoresearch, results.tsv.
     """
     metric = str(history.run.task["metric"]["name"]) if history.run else "val_bpb"
     rows = ["\t".join(TSV_COLUMNS).format(metric=metric)]
@@ -106,8 +108,10 @@ def results_tsv(history: History) -> str:
 
 def _row(e: Experiment) -> str:
     value, memory = (e.measurement.value, e.measurement.peak_memory_mb / 1024) if e.measurement else (0.0, 0.0)
-    description = " ".join(e.description.split())
-    return f"{e.commit[:7]}\t{value:.6f}\t{memory:.1f}\t{e.verdict.outcome}\t{description}"
+    outcome, described = e.verdict.outcome, " ".join(e.description.split())
+    if e.measurement is None and outcome != "crash":
+        outcome, described = "crash", f"{described} ({' '.join(e.verdict.reason.split())})"
+    return f"{e.commit[:7]}\t{value:.6f}\t{memory:.1f}\t{outcome}\t{described}"
 
 
 def _drop_torn_tail(path: Path) -> None:

@@ -239,6 +239,7 @@ def drain(run: Run) -> RunEnded:
         mend = f"see {run.folder / 'engine.log'}; go on with: autoresearch resume {run.tag}"
         ended = RunEnded("failed", f"the engine itself failed ({type(error).__name__}: {error}); {mend}")
     run.control.finish()
+    run.desk.clear()
     run.standby.close()
     run.awake.close()
     try:

@@ -22,6 +22,7 @@ LONGEST = 4096  # characters; a pipe takes them at once, whether anybody reads o
 MISSING = f"no API key: export {VARIABLE}=…, or keep one in the system's keyring with: autoresearch key set"
 
 _handed = ""  # what the engine's launcher gave it
+_own = ""  # what a command has taken out of its environment
 _refused = ""  # what the server did not take
 
 
@@ -54,7 +55,7 @@ def refuse(key: str) -> None:
 def find() -> Found | None:
     """The key that `api_key` gives, and where it was found."""
     given = Found(_handed, f"{VARIABLE}, handed over at the start") if _handed else None
-    if given is None and (key := os.environ.get(VARIABLE, "").strip()):
+    if given is None and (key := _of_the_environment()):
         given = Found(key, f"{VARIABLE} of the environment")
     if given is not None and given.key != _refused:
         return given
@@ -74,6 +75,16 @@ def missing() -> str:
     return MISSING
 
 
+def seclude() -> None:
+    """For a command of the user's: take the key out of the environment, so that no child gets it from there."""
+    global _own
+    _own = os.environ.pop(VARIABLE, "").strip() or _own
+
+
+def _of_the_environment() -> str:
+    return os.environ.get(VARIABLE, "").strip() or _own
+
+
 # --- from the launcher to the engine ---------------------------------------------------------------------------------
 
 
@@ -82,7 +93,7 @@ def handed_over() -> Iterator[tuple[int | None, dict[str, str]]]:
     """For a launcher: a descriptor that the key of its environment can be read from, None where there is none, and its
     environment without the key. Raises UsageError for what cannot be a key."""
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    key = _handed or os.environ.get(VARIABLE, "").strip()
+    key = _handed or _of_the_environment()
     if not key:
         yield None, environment
         return

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from core import secrets
+from core.caps import runs_commands
 from core.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,7 +28,7 @@ def asks_a_model(agent: str) -> bool:
 
 def _has_use(agent: str, name: str) -> bool:
     """Whether a flag is this agent's; a command says itself how else its model is chosen."""
-    command = "command" in agent.split(":")[:2]
+    command = runs_commands(agent)
     return command if name == "seconds" else asks_a_model(agent) or (command and name != "price")
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from core.caps import runs_commands
 from core.experiment import Experiment
 from core.history import History, Pending
 from tui import text
@@ -53,13 +54,20 @@ def where(history: History) -> str:
 
 
 def label(history: History) -> str:
-    """`unconfined`, where this run's agent is; else empty."""
-    return UNCONFINED if runs_unconfined(history) else ""
+    """`unconfined`, where this run's agent is; `no ideas`, where the half of it that has them cannot work."""
+    lame = "no ideas" if history.experiments and no_ideas(history.experiments[-1]) and not history.ended else ""
+    return ", ".join(filter(None, (UNCONFINED if runs_unconfined(history) else "", lame)))
+
+
+def no_ideas(entry: Experiment | Pending) -> str:
+    """Why the agent that has the ideas could not be asked, so that this one is a number of the search's."""
+    told = details_of(entry).get("no_ideas")
+    return text.one_line(str(told.get("reason", ""))) if isinstance(told, Mapping) else ""
 
 
 def runs_unconfined(history: History) -> bool:
     """Whether this run's agent is a program with the user's rights."""
-    return history.run is not None and "command" in history.run.agent.split(":")[:2]
+    return history.run is not None and runs_commands(history.run.agent)
 
 
 def unconfined(entry: Experiment | Pending) -> bool:
@@ -103,7 +111,7 @@ def thinks(history: History) -> bool:
 def mends(history: History) -> bool:
     """Whether an experiment crashed and its verdict is still open, while an agent that can mend it may be at that."""
     p, agent = history.pending, history.run.agent if history.run else ""
-    able = agent.split(":")[0] in ("claude", "command", "hybrid")
+    able = agent.split(":")[0] in ("claude", "command", "hybrid") and not (p and details_of(p).get("arm") == "numbers")
     crashed = p is not None and p.crashed is not None and p.judged is None and not p.again and p.number > 0
     return able and crashed and history.phase == "deciding"
 

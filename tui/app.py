@@ -181,6 +181,9 @@ class Cockpit(OutputWindow):
 
     def action_pause_after(self) -> None:
         """Pause when this trial is over, or do not."""
+        if self.paused and not self.read_only:
+            self.say("done", f"pause-after: it is paused already; {self.research.key_bar.key('pause')} goes on")
+            return
         self.command("resume" if self.is_on("pause-after", "resume", False) else "pause-after")
 
     def action_skip(self) -> None:

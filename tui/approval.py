@@ -66,7 +66,9 @@ class Approval:
             on = cockpit.state.history.approval
             cockpit.say("done", f"no proposal waits; {'the next one will' if on else 'a lets every one of them wait'}")
         elif cockpit.has_hand("answer"):
-            cockpit.research.experiments.select(awaited.number)
+            experiments = cockpit.research.experiments
+            newest = experiments.listing.number(0) == awaited.number
+            experiments.select(awaited.number, follow=experiments.following and newest)
             pending = cockpit.state.history.pending
             said = text.one_line(pending.proposed.description) if pending and pending.proposed else ""
             self._show_version(awaited)
@@ -110,14 +112,18 @@ class Approval:
 
     def _show_version(self, awaited: ApprovalAwaited) -> None:
         """The diff pane shows what a yes would approve: the user's version, where there is one."""
-        research, copy, diff = self._cockpit.research, self._version(awaited), None
+        research, copy, diff, named = self._cockpit.research, self._version(awaited), None, "your version"
         try:
-            if copy is not None and (changed := copy.changed()):
+            changed = copy.changed() if copy is not None else {}
+        except UsageError:
+            changed = {}  # the question says what is wrong with it
+        if copy is not None and changed:
+            try:
                 before = {path: undone(new, of_file(awaited.diff, path)) for path, new in copy.written.items()}
-                diff = compare(before, {**copy.written, **changed})
-        except (ValueError, UsageError):
-            pass  # the question says what is wrong with it, or how many lines were changed
-        research.diffs.show_own(awaited, diff)
+            except ValueError:  # a journal whose texts and diffs disagree
+                before, named = dict(copy.written), "your version, against the proposal"
+            diff = compare(before, {**copy.written, **changed})
+        research.diffs.show_own(awaited, diff, named)
         if diff is not None:
             research.activate("diff")
 

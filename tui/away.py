@@ -83,10 +83,12 @@ def while_away(history: History, look: Look | None, now: float) -> str:
     new, again = history.experiments[look.experiments :], _repeats(history) - look.repeats
     if not new and again <= 0:
         return ""
-    kept = sum(e.verdict.outcome == "keep" for e in new)
+    kept = sum(e.number > 0 and e.verdict.outcome == "keep" for e in new)
     crashed = sum(e.verdict.outcome == "crash" for e in new)
-    told = f"while you were away ({text.seconds(now - look.at)}): {len(new)} experiment{'s' * (len(new) != 1)}"
-    told += f", {kept} kept, {crashed} crashed" if new else ""
+    count = sum(e.number > 0 for e in new)  # of experiments, everywhere: those after the baseline
+    told = f"while you were away ({text.seconds(now - look.at)}): "
+    told += f"{count} experiment{'s' * (count != 1)}" if count or not new else "the baseline"
+    told += f", {kept} kept, {crashed} crashed" if count else ""
     told += f", {again} further trial{'s' * (again != 1)}" if again > 0 else ""
     was, best = (find(history, n) if n is not None else None for n in (look.best, history.incumbent))
     if best and best.measurement and was and was.measurement and best.number != was.number:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.experiment import Experiment
 
 EQUAL_WITHIN = 1e-5  # of the recorded score, for the same checkpoint on the same device
+PAGE_COLUMNS = 80
 PATIENCE_SECONDS = 2.0  # with a preparation that says nothing
 SHELLS = ("bash", "zsh", "fish")
 _FILE = click.Path(path_type=Path)
@@ -148,7 +149,9 @@ def page(picked: Pick) -> str:
     lines.append("")
     commands = _commands(picked, "" if e.number == h.incumbent else f" --experiment {e.number}")
     width = max(len(command) for command, _ in commands)
-    return "\n".join(lines + [f"{command:<{width}}  {what}" for command, what in commands])
+    if width + 2 + max(len(what) for _, what in commands) <= PAGE_COLUMNS:
+        return "\n".join(lines + [f"{command:<{width}}  {what}" for command, what in commands])
+    return "\n".join(lines + [f"{what}:\n  {command}" for command, what in commands])
 
 
 def _device(picked: Pick) -> str:

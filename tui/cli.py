@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from core import control
+from core import control, secrets
 from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
 from tui import steering, text
@@ -45,6 +46,7 @@ DEMO_EXPERIMENTS_OFF_A_TERMINAL = 6
 def main() -> None:
     """Run the command; errors of the user's are one line, exit 2; interrupts are 130, 143 for a plain kill."""
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # temporary folders go, children end
+    secrets.seclude()  # an editor, a pager, a backend's check have no use for it
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except AutoresearchError as error:
@@ -178,9 +180,10 @@ def resume(tag: str | None, plain: bool, as_json: bool, workspace: Path | None, 
     steering.refuse_imported(folder)
     from tui import report
 
-    started = report.history(folder).run
-    wish["agent"] = started.agent if started else "search"
-    options = _with_agent(Options(workspace=str(folder.parent.parent), resume=folder.name), wish)
+    h = report.history(folder)
+    wish["agent"] = h.run.agent if h.run else "search"
+    options = Options(workspace=str(folder.parent.parent), resume=folder.name)
+    options = _with_agent(options, wish, before=h.engine.agent_options if h.engine else {})
     return watch(launch(options, say), plain=plain, as_json=as_json, new=False)
 
 
@@ -260,12 +263,15 @@ for command in (
 # --- what they share -----------------------------------------------------------------------------------------------
 
 
-def _with_agent(options: Options, wish: dict[str, Any], *, keyless: bool = False) -> Options:
-    """The options with what the flags say of the agent, and all else they say. `keyless`: nothing is called yet."""
+def _with_agent(
+    options: Options, wish: dict[str, Any], *, keyless: bool = False, before: Mapping[str, Any] | None = None
+) -> Options:
+    """The options with what the flags say of the agent, and all else they say. `keyless`: nothing is called yet;
+    `before`: what its agent was told already."""
     given = {name: wish.pop(name) for name in FLAGS}
     told = agent_options(wish["agent"], given)
     if not keyless:
-        need_key(wish["agent"], told)
+        need_key(wish["agent"], {**(before or {}), **told})
     return replace(options, agent_options=told, **wish)
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from rich.cells import chop_cells
 
 from tui import text
+from tui.told import folded
 
 FILE = "file "  # how the line that names a file begins
 CONTEXT = 3  # lines around a change in the journal's diffs
@@ -148,12 +149,13 @@ def side_by_side(lines: Iterable[DiffLine]) -> Iterator[DiffLine | Pair]:
 
 
 def wrapped(lines: Iterable[DiffLine], width: int) -> Iterator[DiffLine]:
-    """Lines wider than `width` cells as several; only the first of them has the number."""
+    """Lines wider than `width` cells as several; only the first of them has the number. Words are broken between two of
+    them, code anywhere."""
     for line in lines:
         if line.text.isascii() and len(line.text) <= width:
             yield line
             continue
-        first, *rest = chop_cells(line.text, max(8, width)) or [""]
+        first, *rest = (chop_cells if line.kind else folded)(line.text, max(8, width)) or [""]
         yield replace(line, text=first, mate=line.mate if not rest else None)
         yield from (DiffLine(line.kind, None, part, line.style) for part in rest)
 

@@ -293,13 +293,15 @@ class Feed:
             self._printed = self._steps = ()
         printed = self._log.read()
         self._printed = self._printed if printed is None else printed
-        # A trial that prints next to nothing, as the reference one, is told from its telemetry.
-        quiet = len(self._printed) <= _FEW_LINES
+        # A trial that prints next to nothing, as the reference one, is told from its telemetry; the engine's summary, from
+        # `---` on, comes behind.
+        own = next((i for i in reversed(range(len(self._printed))) if self._printed[i] == "---"), len(self._printed))
+        quiet = own <= _FEW_LINES
         reports = self._reports.read() if quiet and self._reports is not None else None
         if reports is not None:
             self._steps = tuple(filter(None, (step_words(parse(line)) for line in reports[-_STEPS_TOLD:])))
         if printed is not None or reports is not None:
-            lines = self._printed + (self._steps if quiet else ())
+            lines = self._printed[:own] + (self._steps if quiet else ()) + self._printed[own:]
             self.state = replace(self.state, log=Log(number, lines, path.parent.name == "agent"))
 
     def _log_path(self) -> tuple[int | None, Path | None]:

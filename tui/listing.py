@@ -51,6 +51,13 @@ class Listing:
         words = f"#{e.number} {e.verdict.reason} {e.description} {e.hypothesis}".casefold()
         return self.search.casefold() in words or self._changed.search(e.diff) is not None
 
+    def found_in(self, e: Experiment) -> str:
+        """Where a listed experiment holds what is searched for, if its row does not show it."""
+        sought = self.search.casefold()
+        if sought in f"#{e.number} {e.verdict.reason} {e.description}".casefold():
+            return ""
+        return "in hypothesis" if sought in e.hypothesis.casefold() else "in diff"
+
     def after(self, history: History) -> Listing:
         """The listing of a later history; finished experiments are not looked at again where none has come."""
         if (self.narrowed or self.order == "score") and history.experiments is self.history.experiments:

@@ -42,7 +42,9 @@ def step_line(state: State) -> str:
     """The live trial in a line."""
     live = state.live
     assert live is not None
-    parts = [f"{numbered(live.number)} step {live.step or 0}"]
+    since = state.pace.since or time.time()
+    at = f"step {live.step}" if live.step is not None else f"training {text.clock(max(0.0, time.time() - since))}"
+    parts = [f"{numbered(live.number)} {at}"]
     if live.loss is not None:
         parts.append(f"loss {live.loss:.3f}")
     if live.progress is not None:

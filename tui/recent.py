@@ -25,7 +25,7 @@ class Recent:
     folder: Path
     going_on: bool
     written_at: float
-    experiments: int
+    experiments: int  # after the baseline
     best: str
 
     def words(self, now: float) -> str:
@@ -65,7 +65,7 @@ def _recent(folder: Path) -> Recent | None:
         rows = (folder / "results.tsv").read_text(encoding="utf-8", errors="replace").splitlines()[1:]
     except OSError:
         rows = []
-    return Recent(folder, alive(folder), written_at, len(rows), _best(rows))
+    return Recent(folder, alive(folder), written_at, max(0, len(rows) - 1), _best(rows))
 
 
 def _best(rows: Iterable[str]) -> str:

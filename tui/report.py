@@ -69,6 +69,7 @@ def status(run_folder: Path, known: tuple[History, asked.Asked] | None = None) -
         "agent": h.run.agent,
         "agent_options": dict(h.engine.agent_options) if h.engine else {},
         "unconfined": agent_words.runs_unconfined(h),
+        "no_ideas": (agent_words.no_ideas(h.experiments[-1]) if h.experiments else "") or None,
         "spent": _spent(h),
         "max_dollars": h.engine.max_dollars if h.engine else None,
         "max_tokens": h.engine.max_tokens if h.engine else None,
@@ -172,8 +173,9 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
         "answers, or reject in its place",
     }
     if s["waits"] and s["state"] == "running":
-        left = text.clock(max(0.0, s["waits"]["until"] - time.time()))
-        lines.append(f"{s['waits']['reason']}: again in {left}")
+        again = text.time_of_day(s["waits"]["until"], "%H:%M:%S")  # in how long would be news to --watch each second
+        lines.append(f"{s['waits']['reason']}: again at {again}")
+    lines += [f"its ideas arm cannot work: {s['no_ideas']}"] if s["no_ideas"] else []
     lines += s["spent"]["words"]
     lines += _wishes(s)
     lines += [mend[s["state"]]] if s["state"] in mend else []

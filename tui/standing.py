@@ -129,18 +129,21 @@ def activity(state: State) -> str:
 
 
 def label(state: State) -> str:
-    """The experiment that is in flight, or the next one: `#48`, or `#12 once more (trial 2)`."""
+    """The experiment that is in flight, or the next one, of a run that has ended the last: `#48`, or `#12 once more
+    (trial 2)`."""
     h, p = state.history, state.history.pending
+    if h.ended and h.experiments:
+        return f"#{h.experiments[-1].number}"
     if h.paused and p is None and h.repeats is not None:
         return f"#{h.repeats} once more"
     return f"#{p.number} once more (trial {max(2, p.trial)})" if p and p.again else f"#{h.next_number}"
 
 
 def another(state: State) -> str:
-    """Of a proposal that waits, how many were rejected in its place: ` (another, 1 rejected)`."""
+    """Of a proposal that waits, how many were rejected before it: ` (in place of 1 rejected)`."""
     p = state.history.pending
     rejected = sum(was.number == p.number for was in state.history.rejected) if p and not p.again else 0
-    return f" (another, {rejected} rejected)" if rejected else ""
+    return f" (in place of {rejected} rejected)" if rejected else ""
 
 
 def counts(state: State) -> str:

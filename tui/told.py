@@ -215,18 +215,22 @@ def _crash(entry: Experiment | Pending, width: int) -> list[Words]:
 
 
 def _told(history: History, number: int, width: int) -> list[Words]:
-    """What the user told the agent before this experiment was proposed, the last first."""
+    """What the user told the agent, and what the user rejected, before this experiment was proposed; the last first."""
     before = [note for note in history.notes if note.number <= number][-_MOST_NOTES:]
-    rows = [row for note in reversed(before) for row in _note(note, width)]
-    return _section("you told the agent", rows)
+    said = [row for note in reversed(before) if not note.rejected for row in _note(note, width)]
+    rejected = [row for note in reversed(before) if note.rejected for row in _note(note, width)]
+    return _section("you rejected", rejected) + _section("you told the agent", said)
 
 
 def _agent(history: History, entry: Experiment | Pending, width: int) -> list[Words]:
     """Who proposed it, what that did cost, what was dropped of it; of the one under way, what the run has spent."""
     details = agent_words.details_of(entry)
-    who = ", ".join(text.one_line(str(details[key])) for key in ("arm", "agent", "model") if details.get(key))
+    who = ", ".join(text.one_line(str(details[key])) for key in ("agent", "model") if details.get(key))
+    arm = text.one_line(str(details.get("arm") or ""))
+    who = f"{who or 'the agent'}, of its {arm}" if arm else who
     dropped = details.get("dropped")
     said = [f"proposed by {who}"] if who else []
+    said += [f"its ideas arm could not be asked: {why}"] if (why := agent_words.no_ideas(entry)) else []
     said += [cost] if (cost := agent_words.cost(entry)) else []
     if isinstance(dropped, list | tuple) and dropped:
         said.append(f"it changed besides, which was dropped: {text.one_line(', '.join(map(str, dropped)))}")
@@ -245,11 +249,13 @@ def _remembered(history: History, number: int, width: int) -> list[Words]:
 
 
 def _note(note: Note, width: int) -> Iterator[Words]:
-    what = f"no to #{note.number}" if note.rejected else f"for #{note.number} on"
+    what = f"proposed as #{note.number}" if note.rejected else f"for #{note.number} on"
     yield f"{what}, {text.time_of_day(note.time)}", "dim"
+    words = note.text
     if note.rejected:
-        yield from ((f"  {row}", "dim") for row in _paragraph(note.rejected, width - 2, _LONGEST))
-    yield from ((f"  {row}", "") for row in _paragraph(note.text, width - 2, _MOST_ROWS))
+        described = text.one_line(note.rejected)
+        words = f"{described}: {note.text}" if note.text.strip() else described
+    yield from ((f"  {row}", "") for row in _paragraph(words, width - 2, _MOST_ROWS))
 
 
 def _refused(history: History, entry: Experiment | Pending, width: int) -> list[Words]:

@@ -179,6 +179,8 @@ class RunWindow(ThemedApp[Left]):
         settled = was_paused != self.paused or asked.took_effect(self._about, was.history, state.history)
         if settled and self._notice and self._notice.stage == "done":
             self._notice = None  # what was announced is there: it speaks for itself
+        if self._caught_up and not state.replay and (rejected := _rejected(was, state)):
+            self.say("done", rejected, about=NEWS)
         if self._notice and self._notice.words == GREETING and _speaks(state, self.clock()):
             self._notice = None
         if self._notice and self._notice.stage == "away" and state.history is not was.history:
@@ -253,6 +255,16 @@ class RunWindow(ThemedApp[Left]):
     def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
         self.feed.wanted = message.number
         self._wake.set()
+
+
+def _rejected(was: State, now: State) -> str:
+    """That a proposal was rejected, and what comes of it; empty where none was."""
+    before, rejected = was.history.pending, now.history.rejected
+    if len(rejected) <= len(was.history.rejected):
+        return ""
+    mend = before is not None and before.before is not None
+    what = "mend rejected; the crash stays" if mend else "rejected; the agent proposes another"
+    return f"#{rejected[-1].number} {what}"
 
 
 def _speaks(state: State, now: float) -> bool:

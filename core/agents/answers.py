@@ -131,10 +131,11 @@ class Gathering:
         self._grown(sum(len(str(value)) for value in opened.values()))
         self._blocks[index] = opened
         if kind == "tool_use":
-            return f"\n[{opened['name']}] "
+            return f"\n[{opened['name']} …]\n"
         for key in _BLOCKS[kind]:
             self._pieces[index, key] = [opened[key]]
-        return str(opened.get("text") or opened.get("thinking") or "")
+        begun = opened.get("text") or opened.get("thinking") or ""
+        return f"\n{begun}" if len(self._blocks) > 1 else str(begun)
 
     def _grow(self, index: int, delta: Mapping[str, Any]) -> str:
         kind = delta["type"]

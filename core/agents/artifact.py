@@ -7,11 +7,10 @@ from typing import Any
 
 from core.agents import Exhausted, Refused
 from core.agents.constants import Constant, Value, edit, read
-from core.agents.evidence import apart
 from core.agents.fit import fitted
 from core.agents.moves import Site, moved, sites
 from core.agents.number_moves import Move
-from core.agents.space import Scalar, hyperparameters
+from core.agents.space import hyperparameters
 from core.experiment import Proposal
 
 
@@ -38,14 +37,6 @@ class Artifact:
         if not moves and reformed:
             return dict(self.values)
         return fitted(_applied(self.values, moves), self.values, sequence_length)
-
-    def difference(
-        self, after: Mapping[str, Value], forms: Mapping[str, str]
-    ) -> tuple[dict[str, tuple[Scalar, Scalar]], dict[str, tuple[str, str]]]:
-        """What these constants and forms change: values before and after, tuples taken apart; forms likewise."""
-        before, now = apart(self.values), apart(after)
-        values = {key: (value, now[key]) for key, value in before.items() if value != now[key]}
-        return values, {key: (self.sites[key].form, form) for key, form in forms.items()}
 
     def edited(self, values: Mapping[str, Value], forms: Mapping[str, str]) -> dict[str, str]:
         """The files that these constants and these forms of places change, with their new text."""

@@ -66,7 +66,8 @@ class Claude:
     def conversation(self, request: Request) -> Conversation:
         """The conversation about this proposal, before anything is said."""
         told = prompt(request)
-        shared = common(self.model, told.stable, MAX_TOKENS, self._extra)
+        marked = self.model.startswith("claude-")  # others cache by themselves, or not at all
+        shared = common(self.model, told.stable, MAX_TOKENS, self._extra, marked)
         return Conversation(request, told, shared, self._calls, lambda name: _committed(request, name))
 
     def _find_key(self) -> str:

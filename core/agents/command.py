@@ -145,7 +145,7 @@ class CommandAgent:
         found = str(copy.folder / word) if self._own else shutil.which(word)
         if found and os.path.isfile(found) and os.access(found, os.X_OK):
             return found
-        raise Unable(self._missing(), "mend that, or resume with another --agent")
+        raise Unable(self._missing(), "mend that, then say resume; or start a run with another --agent")
 
     def _environment(self, asked: Path, folder: Path, number: int) -> dict[str, str]:
         """The user's own, but for the key and for what would lead git out of the copy."""

@@ -54,7 +54,9 @@ class Conversation:
         known = {note.text for note in request.history.memory if note.number == request.number}
         remember = lambda text: None if text in known else request.desk.remember(text)  # noqa: E731
         self._draft = Draft(request.sources, request.is_new, remember, read)
-        lasting = [{"type": "text", "text": text, **HOUR} for text in told.lasting]
+        self._marked = any("cache_control" in block for block in common["system"])
+        mark = HOUR if self._marked else {}
+        lasting = [{"type": "text", "text": text, **mark} for text in told.lasting]
         self._hour = _size([self._common.get("system"), self._common.get("tools"), lasting])
         first = [*lasting, {"type": "text", "text": told.latest}]
         self._messages: list[dict[str, Any]] = [{"role": "user", "content": first}]
@@ -76,9 +78,10 @@ class Conversation:
 
     def ask(self) -> Ask:
         """The next request, and the most tokens it can come to: a token is at least one byte of what is sent."""
-        last = self._messages[-1]
-        content = [*last["content"][:-1], {**last["content"][-1], "cache_control": {"type": "ephemeral"}}]
-        messages = [*self._messages[:-1], {**last, "content": content}] if last["role"] == "user" else self._messages
+        messages, last = self._messages, self._messages[-1]
+        if self._marked and last["role"] == "user":
+            content = [*last["content"][:-1], {**last["content"][-1], "cache_control": {"type": "ephemeral"}}]
+            messages = [*messages[:-1], {**last, "content": content}]
         body = {**self._common, "messages": messages}
         size = _size(body)
         if size > LARGEST_REQUEST:
@@ -155,7 +158,7 @@ class Conversation:
             else:
                 result = self._draft.use(call["name"], call["input"])
             wrong += result.is_error
-            self._request.desk.say(plain(f"\n[{call['name']}: {result.text if len(result.text) < 300 else 'shown'}]\n"))
+            self._request.desk.say(_shown(call, result))
             said = {"type": "tool_result", "tool_use_id": call["id"], "content": result.text}
             blocks.append(said | ({"is_error": True} if result.is_error else {}))
         self._wrong += wrong
@@ -175,12 +178,22 @@ class Conversation:
             self._messages.append({"role": "user", "content": blocks})
 
 
-def common(model: str, stable: tuple[str, ...], max_tokens: int, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """What every request of a conversation has in common."""
+def common(
+    model: str, stable: tuple[str, ...], max_tokens: int, extra: Mapping[str, Any], marked: bool = True
+) -> dict[str, Any]:
+    """What every request of a conversation has in common. `marked`: its end is marked for the server's cache."""
     system: list[dict[str, Any]] = [{"type": "text", "text": text} for text in stable]
-    if system:
+    if system and marked:
         system[-1] |= HOUR
     return {"model": model, "max_tokens": max_tokens, "system": system, "tools": list(TOOLS), **extra}
+
+
+def _shown(call: Mapping[str, Any], result: Result) -> str:
+    """A call and its answer on one line, for people."""
+    path = call["input"].get("path") or call["input"].get("description") or ""
+    answer = result.text if len(result.text) < 300 and "\n" not in result.text else f"{len(result.text):,} characters"
+    what = " ".join(f"{call['name']} {path}".split())[:120]
+    return plain(f"[{what}: {answer}]\n")
 
 
 def _sendable(content: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -153,7 +153,8 @@ class Draft:
             raise Wrong(f"{name} would have {len(after):,} characters; the limit is {LARGEST_FILE:,}")
         self._now[name] = after
         trouble = _trouble(name, after)
-        lines = f"{name} has {len(after.splitlines()):,} lines now"
+        count = len(after.splitlines())
+        lines = f"{name} has {count:,} line{'' if count == 1 else 's'} now"
         return f"done; {lines}. {trouble}: mend that before you submit" if trouble else f"done; {lines}"
 
     def _note(self, text: str) -> str:

@@ -24,8 +24,7 @@ class Tried:
     values: of every constant, tuples taken apart, as really applied. moved: key -> value before, value after, of what
     was chosen. loss: the metric, lower is better; None for a crash. gain: over its incumbent, in units of the run's
     usual difference, within ±2; -2 for a crash. reformed: structural place -> form before, form after.
-    keeps: how many experiments had been kept before it, the baseline included. changed: as moved, with what was adjusted
-    to fit. on: the number of its incumbent.
+    keeps: how many experiments had been kept before it, the baseline included.
     """
 
     number: int
@@ -37,8 +36,6 @@ class Tried:
     reformed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     kind: str = "numbers"
     keeps: int = 0
-    changed: Mapping[str, tuple[Scalar, Scalar]] = field(default_factory=dict)
-    on: int | None = None
 
 
 def evidence(history: History, direction: Literal["min", "max"], current: Mapping[str, Value]) -> list[Tried]:
@@ -61,7 +58,7 @@ def evidence(history: History, direction: Literal["min", "max"], current: Mappin
         tried.append(
             Tried(
                 e.number, *known[e.number], loss, gain, e.verdict.outcome == "keep", _reformed(e),
-                str(e.details.get("kind", "numbers")), before, _changed(e) or {}, e.incumbent,
+                str(e.details.get("kind", "numbers")), before,
             )
         )  # fmt: skip
     return tried

@@ -34,7 +34,16 @@ def fitted(
             values[size] = max(1, round(_int(values, size) / grain)) * grain
     if any(_int(values, size) % max(1, _int(values, divisor)) for size, divisor in pairs):
         return None
+    if _gate(values) > 1 >= _gate(before):  # it would read more channels than there are
+        return None
     return values if _effect(values) != _effect(before) else None
+
+
+def _gate(values: Mapping[str, Value]) -> float:
+    """The channels that the reference's value gate reads, as a part of those there are."""
+    head = max(1, _int(values, "HEAD_DIM"))
+    width = -(-_int(values, "DEPTH") * _int(values, "ASPECT_RATIO") // head) * head
+    return _int(values, "GATE_CHANNELS") / width if width else 0.0
 
 
 def _fit_batches(values: dict[str, Value], before: Mapping[str, Value], sequence_length: int | None) -> bool:

@@ -28,10 +28,10 @@ DOLLARS_AN_HOUR = 2.0  # what an hour of the machine is taken to be worth: a ren
 ASK_AGAIN = 8  # experiments until an ideas arm that could not work is asked again
 _ARMS: tuple[Arm, Arm] = ("ideas", "numbers")
 _UNABLE, _GO_ON = "the ideas arm cannot work: ", "; numbers go on"
-_PRIOR: Mapping[Arm, tuple[float, float]] = {"numbers": (0.5, 2.0), "ideas": (0.5, 2.0)}  # expected gain, how firmly
+_PRIOR: Mapping[Arm, tuple[float, float]] = {"numbers": (0.45, 2.0), "ideas": (0.45, 2.0)}  # expected gain, how firmly
 _FORGETS = 0.93  # weight of an experiment against the next one of its arm
 _MOST = 4.0  # a gain counts for so much at most, in units of the run's usual difference
-_CURIOUS = 0.35
+_CURIOUS = 0.3
 _PATIENCE = 12  # experiments after which it is an arm's turn whatever it has brought
 
 

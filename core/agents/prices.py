@@ -1,7 +1,7 @@
 """What tokens cost, in dollars per million, and never less than what is charged.
 
 From the price list that the maker publishes (platform.claude.com, Models & pricing), as of November 2026. A model that
-is not here has no known price: the user gives one (`--price IN/OUT`), or no cap in dollars can be kept.
+is not here, or without one, has no known price: the user gives it (`--price IN/OUT`), or no cap in dollars can be kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from core.spending import Usage
 MILLION = 1_000_000
 WRITE_5M, WRITE_1H = 1.25, 2.0  # what writing into the cache costs, as a multiple of the price of input
 DEFAULT_MODEL = "claude-opus-5-5"
-MEND = "give its price with --price IN/OUT, dollars per million tokens (0/0 for a server of your own)"
+MEND = "give it with --price IN/OUT, dollars per million tokens (0/0 for a server of your own)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,17 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What is known of a model. adaptive: it decides by itself how much to think, and takes an effort."""
+    """What is known of a model. adaptive: it decides by itself how much to think. price: None where none was found."""
 
-    price: Price
+    price: Price | None
     adaptive: bool = True
 
 
 _FABLE, _OPUS, _SONNET = Price(10, 50), Price(5, 25), Price(3, 15)
 MODELS: Mapping[str, Model] = {
+    "claude-fable-5-2": Model(None),
+    "claude-mythos-5-2": Model(None),
+    "claude-mythos-preview": Model(None),
     "claude-fable-5-1": Model(replace(_FABLE, cache_read=0.025)),
     "claude-mythos-5-1": Model(replace(_FABLE, cache_read=0.025)),
     "claude-fable-5": Model(_FABLE),

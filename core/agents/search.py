@@ -1,10 +1,10 @@
 """The keyless agent: Optuna's TPE over the artifact's capital constants, structural moves, and near misses again.
 
-There are three kinds of step: numbers, one to three of them at a time (`number_moves`, values by Bergstra et al. 2011,
-"Algorithms for Hyper-Parameter Optimization"); a place of the program in another form (`moves`); and what nearly helped
-a former incumbent, once more. A few of each are compared by what the run's own differences promise (`surrogate`), times
-what their kind has brought so far. What the run has shown to be too large for the memory is left out. A proposal depends
-on seed, history and sources alone, so a resumed run goes on as if never cut.
+Three kinds of step share the experiments by what they have brought so far: numbers, one to three of them at a time
+(`number_moves`, values by Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"); a place of the program
+in another form (`moves`); and what nearly helped a former incumbent, once more. What the run has shown to be too large
+for the memory is left out. A proposal depends on seed, history and sources alone, so a resumed run goes on as if never
+cut.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from core.agents import Refused, Request
@@ -22,19 +22,17 @@ from core.agents.fit import Room
 from core.agents.moves_choice import Step, near_misses, structural_moves
 from core.agents.number_moves import TRIES, number_moves
 from core.agents.space import Hyperparameter
-from core.agents.surrogate import Surrogate
 from core.experiment import Proposal
 
 Kind = Literal["numbers", "structure", "retry"]
 _REMEMBERED = 60  # experiments told to TPE, the latest ones
 _STARTUP = 4  # experiments before TPE's densities are used
-_COMPARED = 12  # changes of a kind among which the surrogate chooses
 _CURIOUS = 0.25
 _RECENT = 16  # experiments of a kind by which it is judged, the latest ones
 _PRIOR: Mapping[Kind, tuple[float, float]] = {  # gain of an experiment that is expected, and how firmly
     "numbers": (0.45, 4.0),
-    "structure": (0.35, 4.0),
-    "retry": (0.3, 4.0),
+    "structure": (0.5, 4.0),
+    "retry": (0.2, 4.0),
 }
 
 
@@ -57,12 +55,9 @@ class Search:
         length = history.run.settings.get("sequence_length") if history.run else None
         tried = evidence(history, request.direction, artifact.values)
         room = Room(history, {t.number: t.values for t in tried})
-        surrogate = Surrogate(tried, artifact.parameters, artifact.sites)
         rng = random.Random(f"{self._seed} {request.number} {history.refused}")  # of a str: the same in every process
-        found: list[_Found] = []
         too_large = 0
-        for kind, worth in _worth(tried).items():
-            compared = 0
+        for kind in _order(tried, rng):
             for step in _steps(kind, artifact, tried, rng):
                 after = artifact.fitted(step.moves, length if isinstance(length, int) else None, bool(step.forms))
                 if after is None:
@@ -71,46 +66,29 @@ class Search:
                     too_large += 1
                     continue
                 edits = artifact.edited(after, step.forms)
-                if not edits or not request.is_new(edits):
-                    continue
-                hope = surrogate.hope(surrogate.effects(*artifact.difference(after, step.forms)))
-                found.append(_Found(hope * worth * rng.uniform(0.9, 1.1), kind, step, edits))
-                compared += 1
-                if compared == _COMPARED:
-                    break
-        if not found:
-            memory = f" ({too_large} would not fit into the memory, as this run has shown)" if too_large else ""
-            names = ", ".join([h.key for h in artifact.parameters] + list(artifact.sites))
-            raise Refused(f"{TRIES} tries found no untried values for {names}{memory}")
-        if too_large:
-            request.desk.say(f"{too_large} changes left out: by what this run has shown there is no memory for them\n")
-        best = max(found, key=lambda f: f.hope)
-        proposal = artifact.proposal(best.edits, best.step.moves, best.step.forms, best.step.why)
-        return replace(proposal, details={**proposal.details, "kind": best.kind, "too_large": too_large})
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A change that can be proposed, and what is to be hoped of it."""
-
-    hope: float
-    kind: Kind
-    step: Step
-    edits: Mapping[str, str]
+                if edits and request.is_new(edits):
+                    if too_large:
+                        request.desk.say(f"{too_large} changes left out: this run has shown no memory for them\n")
+                    proposal = artifact.proposal(edits, step.moves, step.forms, step.why)
+                    return replace(proposal, details={**proposal.details, "kind": kind, "too_large": too_large})
+        memory = f" ({too_large} would not fit into the memory, as this run has shown)" if too_large else ""
+        names = ", ".join([h.key for h in artifact.parameters] + list(artifact.sites))
+        raise Refused(f"{TRIES} tries found no untried values for {names}{memory}")
 
 
 # --- whose turn it is ------------------------------------------------------------------------------------------------
 
 
-def _worth(tried: Sequence[Tried]) -> dict[Kind, float]:
-    """What each kind has brought: mean gain of its latest experiments, and a bonus for what was seldom tried."""
+def _order(tried: Sequence[Tried], rng: random.Random) -> list[Kind]:
+    """The kinds, the most promising first: mean gain of the latest of each, and a bonus for what was seldom tried."""
     worth: dict[Kind, float] = {}
     experiments = [t for t in tried if t.moved or t.reformed]
     for kind, (expected, firmly) in _PRIOR.items():
         gains = [max(0.0, t.gain) if t.kept else 0.0 for t in experiments if t.kind == kind][-_RECENT:]
         mean = (expected * firmly + sum(gains)) / (firmly + len(gains))
         worth[kind] = mean + _CURIOUS * math.sqrt(math.log(len(experiments) + 2) / (len(gains) + 1))
-    return worth
+        worth[kind] += rng.uniform(0.0, 0.05)
+    return sorted(worth, key=lambda kind: -worth[kind])
 
 
 def _steps(kind: Kind, artifact: Artifact, tried: Sequence[Tried], rng: random.Random) -> Iterator[Step]:

@@ -47,7 +47,7 @@ def refused(
 ) -> Trouble:
     """An error's status as a trouble. `said`: the server's words, made plain. `spent`: what it did cost, if known."""
     name = _NAMES.get(status, "server error" if status >= 500 else "error")
-    words = f"{status} {name}{f': {said}' if said else ''}"
+    words = f"{status} {name}{f': {said}' if said and said.lower().rstrip('.') != name else ''}"
     if (status in (408, 409, 429) or status >= 500) and code != _SPENT_OUT:
         return Trouble(words, after=asked_to_wait(headers), spent=spent)
     return Trouble(f"{where} answers {words}", mend=_mend(status, said, where, model), spent=spent)
@@ -56,9 +56,7 @@ def refused(
 def _mend(status: int, said: str, where: str, model: str) -> str:
     resume = "then say resume"
     if status == 401:
-        return (
-            f"put the right key in place with autoresearch key set, or stop and resume with ANTHROPIC_API_KEY; {resume}"
-        )
+        return "autoresearch key set keeps another key, then say resume; or stop, and resume with a new one exported"
     if status in (402, 429) or "credit balance" in said or "spend limit" in said or "usage limit" in said:
         return f"look at the account's billing and limits, {resume}"
     if status == 403:
@@ -109,7 +107,7 @@ def address(given: Any) -> str:
         fine = False
     if not fine:
         raise UsageError(f"ANTHROPIC_BASE_URL: {words(given)!r} is no address; write http://HOST:PORT or https://HOST")
-    return str(given).rstrip("/")
+    return str(given).rstrip("/").removesuffix("/v1")  # which the SDK puts there itself
 
 
 def shown(base: str) -> str:

@@ -6,15 +6,16 @@ import json
 
 import pytest
 from claude_desk import SOURCE, claude, crash, propose, request
+from command_desk import Desk, workspace
 from messages_server import MessagesServer, edit, edit_and_submit, reply, submit, text, thought, tool
 
 from core.agents import Refused, Unable
-from core.agents.claude import MAX_TOKENS, preview
+from core.agents.claude import MAX_TOKENS, Claude, preview
 from core.agents.conversation import MOST_TURNS, MOST_WRONG, SUBMIT
 from core.desk import Paper
 from core.errors import UsageError
 from core.events import Remembered
-from core.history import fold
+from core.history import History, fold
 
 FASTER = {"train.py": SOURCE.replace("0.5", "0.4")}
 
@@ -31,7 +32,8 @@ def test_a_proposal_in_one_answer(tmp_path):
         "agent": "claude", "model": "claude-opus-5-5", "calls": 1, "tokens": tokens_in + tokens_out, "dollars": dollars
     }  # fmt: skip
     said = "".join(asked.desk.said)
-    assert "What if 0.4?I change it." in said
+    assert "What if 0.4?\nI change it.\n[edit …]\n" in said
+    assert said.endswith("[edit train.py: done; train.py has 2 lines now]\n[submit RATE 0.5 to 0.4: submitted]\n")
     assert f"[asks claude-opus-5-5 at {server.url}]" in said
 
 
@@ -91,6 +93,7 @@ def test_a_model_that_is_not_known_is_asked_for_nothing_special(tmp_path):
         proposal = propose(server, asked, model="qwen3-coder:30b")
     assert "thinking" not in server.requests[0]
     assert "output_config" not in server.requests[0]
+    assert "cache_control" not in json.dumps(server.requests[0])
     assert proposal.details["dollars"] is None
     assert [dollars for _, _, dollars in asked.desk.reserved] == [None]
 
@@ -266,8 +269,30 @@ def test_options_that_cannot_be_are_refused(options, words):
         claude(server, **options)
 
 
+def test_files_of_the_task_can_be_read_as_committed_but_no_data_and_nothing_else(tmp_path):
+    files = {"task/prepare.py": "LOCKED = 1\n", "task/valid.txt": "data", "task/.env": "SECRET=1", "other.py": "x"}
+    run = workspace(tmp_path / "repo", files, "task")
+    (tmp_path / "repo/task/prepare.py").write_text("not committed")
+    (tmp_path / "repo/task/untracked.py").write_text("not committed")
+    paths = ("prepare.py", "task.toml", "valid.txt", ".env", "untracked.py", "../other.py", "missing.md")
+    with MessagesServer(
+        [reply(*(tool("read_file", path=path) for path in paths)), edit_and_submit("0.5", "0.4")]
+    ) as server:
+        desk = Desk(tmp_path / "desk", tmp_path / "repo")
+        propose(server, request(tmp_path, desk=desk, history=History(run=run)))
+        results = server.results(1)
+    assert results[0] == (False, "LOCKED = 1\n")
+    assert results[1][1].startswith("[task]")
+    assert [error for error, _ in results] == [False, False, True, True, True, True, True]
+
+
+@pytest.mark.parametrize(
+    "given", ["http://localhost:11434/", "http://localhost:11434/v1", "http://localhost:11434/v1/"]
+)
+def test_an_address_with_or_without_v1_is_the_same(given):
+    assert Claude({"base_url": given}).where == "http://localhost:11434"
+
+
 def test_a_name_and_password_in_the_address_are_not_shown(monkeypatch, tmp_path):
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://me:secret@gate.example:8443/anthropic/")
-    from core.agents.claude import Claude
-
     assert Claude({}).where == "https://gate.example:8443/anthropic"

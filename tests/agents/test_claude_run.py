@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 from conftest import autoresearch, ended, git, history, kill_engine, until
-from messages_server import MessagesServer, cut, edit, edit_and_submit, hang, reply, status, submit, text, tool
+from messages_server import MessagesServer, cut, edit, edit_and_submit, hang, reply, status, submit, text, thought, tool
 
 from core import control
 from core.journal import read
@@ -81,7 +83,7 @@ def test_experiments_with_everything_that_can_come_between(toy, engines):
     assert "ZeroDivisionError: division by zero" in repair
     assert "0.3 may be the place" in json.dumps(server.told(4))
     assert all(e.details["agent"] == "claude" and e.details["dollars"] > 0 for e in h.experiments[1:])
-    assert "529 overloaded: Overloaded" in (folder / "agent/1.log").read_text()
+    assert "[529 overloaded]" in (folder / "agent/1.log").read_text()
     assert not list((folder / "agent").glob("*.turns.jsonl"))
 
 
@@ -106,22 +108,58 @@ def test_the_cap_ends_the_run_and_a_higher_one_lets_it_go_on(toy, engines):
 
 
 def test_a_kill_in_mid_answer_counts_as_reserved_and_asks_only_for_what_was_lost(toy, engines):
-    with MessagesServer([LOOK, hang(edit_and_submit("0.5", "0.4"), 6)], default=climbing) as server:
+    cut_off = hang(edit_and_submit("0.5", "0.4"), 6)
+    with MessagesServer([LOOK, cut_off, reply(tool("note", text="so")), cut_off], default=climbing) as server:
         folder = engines(options(toy, server, experiments=1))
         until(lambda: len(server.requests) == 2)
         until(lambda: "CallSettled" in types(folder))
         kill_engine(folder)
         assert history(folder).spent.open  # between reservation and settlement
-        assert len(list((folder / "agent").glob("1.turns.jsonl"))) == 1
+        with open(folder / "agent/1.turns.jsonl", "ab") as turns:
+            turns.write(b'{"turn": {"answer": {"conte')  # torn by the kill
+        engines(options(toy, server, experiments=1, resume="t"))
+        until(lambda: len(server.requests) == 4)
+        until(lambda: types(folder).count("CallSettled") == 2)
+        kill_engine(folder)
         engines(options(toy, server, experiments=1, resume="t"))
         h = ended(folder)
         assert [e.verdict.outcome for e in h.experiments] == ["keep", "keep"]
-        assert len(server.requests) == 3
-        assert server.told(2) == server.told(1)  # the first answer was not asked for again
-        assert h.experiments[1].details["calls"] == 2
+        assert len(server.requests) == 5
+        assert server.told(2) == server.told(1)  # no answer was asked for again
+        assert server.told(4)[1:] == server.told(3)[1:]
+        assert h.experiments[1].details["calls"] == 3
+        assert [note.text for note in h.memory] == ["so"]
         charged, counted = charged_and_counted(folder, server)
         assert charged <= counted
-        assert len(h.spent.open) == 1
+        assert len(h.spent.open) == 2
+
+
+def test_kills_at_random_moments_lose_nothing_and_pay_nothing_twice(toy, engines):
+    """Each proposal takes two answers, so kills fall before, within and between them, and into trials."""
+    chance, count, kills = random.Random(1), 8, 0
+
+    def two_turns(body):
+        return (
+            climbing(body) if len(body["messages"]) > 1 else reply(thought("Hm."), tool("read_file", path="train.py"))
+        )
+
+    with MessagesServer([], default=two_turns) as server:
+        folder = engines(options(toy, server, experiments=count, max_dollars=500.0))
+        while history(folder).ended is None and kills < 15:
+            threading.Event().wait(chance.uniform(0.0, 0.8))
+            kill_engine(folder)
+            kills += 1
+            engines(options(toy, server, resume="t", experiments=None, max_dollars=None))
+        h = ended(folder)
+        charged, counted = charged_and_counted(folder, server)
+        assert kills > 3
+        assert [e.number for e in h.experiments] == list(range(count + 1))
+        assert all(e.details["calls"] == 2 for e in h.experiments[1:])
+        assert [e.verdict.outcome for e in h.experiments] == ["keep"] * (count + 1)
+        answers = sum(1 for name in types(folder) if name == "CallSettled")
+        assert answers == 2 * count  # no proposal was paid twice
+        assert len(server.requests) - answers <= len(h.spent.open) <= kills
+        assert charged <= counted
 
 
 def test_a_kill_before_settlement_settles_what_was_kept(toy, engines):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import RATES, ended, rates_agent
 
 from core import agents
 from core.agents import Crash, Exhausted, Refused, Request, Unable
@@ -19,6 +20,7 @@ from core.desk import Paper
 from core.events import ProposalRefused, Proposed
 from core.experiment import Experiment, Measurement, Proposal, Verdict
 from core.history import History, Pending
+from core.launch import Options
 
 SOURCE = "MATRIX_LR = 0.04\nWEIGHT_DECAY = 0.2\nWARMDOWN_RATIO = 0.5\nEMBEDDING_LR = 0.6\n"
 
@@ -248,3 +250,20 @@ def test_a_scripted_arm_gives_its_patches_in_order(tmp_path: Path) -> None:
     assert ideas == ["idea 0", "idea 1", "idea 2", "idea 3"]
     assert refusals[0].startswith("the ideas arm cannot work: all 4 patches")
     assert all(read(SOURCE)[name] for name in ("MATRIX_LR", "WEIGHT_DECAY"))
+
+
+def test_a_real_run_goes_on_after_the_ideas_end_and_after_a_kill(toy: Path, engines: Callable[[Options], Path]) -> None:
+    """Patches for ideas: one crashes, two are better; then numbers alone. A second engine goes on from the journal."""
+    agent = f"hybrid:{rates_agent(toy)}"
+    folder = engines(Options(str(toy), agent=agent, tag="t", experiments=6))
+    first = ended(folder)
+    assert first.ended is not None
+    assert first.ended.reason == "done", first.ended.message
+    engines(Options(str(toy), resume="t", experiments=8))
+    second = ended(folder)
+    assert second.ended is not None
+    assert second.ended.reason == "done", second.ended.message
+    assert [e.details for e in second.experiments[:7]] == [e.details for e in first.experiments]
+    assert set(arms(second)) == {"numbers", "ideas"}
+    ideas = [e.description for e in second.experiments if e.details.get("arm") == "ideas"]
+    assert ideas == list(RATES)[: len(ideas)]

@@ -15,7 +15,7 @@ import backends
 from core.agents import Refused, Request
 from core.agents.constants import read
 from core.agents.evidence import evidence
-from core.agents.fit import Room
+from core.agents.fit import Room, fitted
 from core.agents.moves import moved, sites
 from core.agents.search import Search
 from core.desk import Paper
@@ -75,9 +75,11 @@ def noise(source: str) -> Measurement:
     return measured(2 + random.Random(source).random())
 
 
-def test_what_it_records_is_what_it_did() -> None:
+@pytest.mark.parametrize("backend", ["cuda", "mlx"])
+def test_what_it_records_is_what_it_did(backend: str) -> None:
     kinds = set()
-    for request, proposal in research(40, noise):
+    source = (Path(backends.__file__).parent / backend / "train.py").read_text(encoding="utf-8")
+    for request, proposal in research(30, noise, source=source):
         before, now = request.sources["train.py"], proposal.edits["train.py"]
         details = json.loads(json.dumps(dict(proposal.details)))
         kinds.add(details["kind"])
@@ -149,6 +151,13 @@ def test_a_kind_that_brings_nothing_gets_few_experiments_and_one_that_does_gets_
 
 def hash_of(source: str) -> int:
     return sum(map(ord, source))
+
+
+def test_the_gate_reads_no_more_channels_than_there_are() -> None:
+    before = {"DEPTH": 2, "ASPECT_RATIO": 64, "HEAD_DIM": 128, "GATE_CHANNELS": 64}
+    assert fitted({**before, "GATE_CHANNELS": 128}, before, None)
+    assert fitted({**before, "GATE_CHANNELS": 256}, before, None) is None
+    assert fitted({**before, "HEAD_DIM": 32, "ASPECT_RATIO": 16}, before, None) is None
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

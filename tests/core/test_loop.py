@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from conftest import autoresearch, commit_all, ended, git
 
+from core.experiment import Verdict
+from core.journal import results_tsv
 from core.launch import Options
 
 
@@ -72,6 +75,13 @@ def test_results_have_the_original_columns(toy, engines):
     assert [r[0] for r in rows[1:]] == [e.commit[:7] for e in h.experiments]
     log = (folder / "trials/0-1/log").read_text()
     assert "---\nloss:             0.040000\ntraining_seconds: " in log
+
+
+def test_what_was_skipped_has_no_score_and_is_no_discard_of_zero(toy, engines):
+    h = ended(engines(Options(str(toy), agent=script(toy, *STEPS), tag="t")))
+    e = replace(h.experiments[1], measurement=None, verdict=Verdict("discard", "skipped"))
+    row = results_tsv(replace(h, experiments=(e,))).splitlines()[1].split("\t")
+    assert row == [e.commit[:7], "0.000000", "0.0", "crash", f"{e.description} (skipped)"]
 
 
 def test_an_equal_score_with_fewer_lines_is_kept(toy, engines):

@@ -41,6 +41,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(secrets.VARIABLE, raising=False)
     monkeypatch.setattr(secrets, "_handed", "")
     monkeypatch.setattr(secrets, "_refused", "")
+    monkeypatch.setattr(secrets, "_own", "")
     monkeypatch.setitem(sys.modules, "keyring", None)  # not installed, whatever is here
 
 
@@ -111,6 +112,19 @@ def test_it_is_handed_over_on_a_pipe_and_taken_once(monkeypatch: pytest.MonkeyPa
     assert secrets.api_key() == "sk-handed"
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(descriptor)
+
+
+def test_a_command_takes_it_out_of_its_childrens_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(secrets.VARIABLE, "sk-own")
+    secrets.seclude()
+    assert secrets.VARIABLE not in os.environ
+    assert subprocess.run(["env"], capture_output=True, text=True, check=True).stdout.count("sk-own") == 0
+    found = secrets.find()
+    assert found is not None
+    assert (found.key, found.where) == ("sk-own", "ANTHROPIC_API_KEY of the environment")
+    with secrets.handed_over() as (descriptor, _):
+        assert descriptor is not None
+        assert os.read(descriptor, 100) == b"sk-own"
 
 
 def test_without_a_key_nothing_is_handed_over() -> None:

@@ -173,8 +173,19 @@ def unconfined(folder: Path) -> Shown:
     return repaired(folder, "command:claude -p --permission-mode acceptEdits")
 
 
+def lame(folder: Path) -> Shown:
+    """A hybrid whose ideas agent has no key: numbers go on."""
+    write_run(folder, 17, live=False, ended=False)
+    why = {"asked": 12, "reason": "the claude agent needs an API key; no API key: autoresearch key set"}
+    _by(folder, "hybrid", {"arm": "numbers", "no_ideas": why})
+    h = _history(folder)
+    append(folder, ev.Proposing(18, h.incumbent), at=h.last_time)
+    return Shown(h.last_time + 2)
+
+
 STATES: dict[str, Callable[[Path], Shown]] = {
-    state.__name__: state for state in (thinking, waiting, patient, unable, capped, repairing, repaired, unconfined)
+    state.__name__: state
+    for state in (thinking, waiting, patient, unable, capped, repairing, repaired, unconfined, lame)
 }
 
 

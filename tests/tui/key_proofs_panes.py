@@ -21,7 +21,7 @@ async def _(at: At) -> None:
 
 @proves("live", "oldest")
 async def _(at: At) -> None:
-    for pressed, number in (("G", 0), ("g", 18), ("end", 0), (".", 18), ("G", 0), ("home", 18)):
+    for pressed, number in (("G", 0), ("g", 18), (".", 18)):
         await at.press(pressed)
         assert at.selected == number
 
@@ -71,7 +71,7 @@ async def _(at: At) -> None:
 async def _(at: At) -> None:
     await at.press("m", "y", "x")
     await at.sees("peak memory")
-    await at.sees("log, by time")
+    await at.sees("log scale, by time")
 
 
 # --- panes -----------------------------------------------------------------------------------------------------------
@@ -84,6 +84,16 @@ async def _(at: At) -> None:
     for pressed, row in (("J", 1), ("J", 2), ("K", 1), ("ctrl+d", 1 + half), ("ctrl+u", 1), ("pagedown", 1 + half)):
         await at.press(pressed)
         assert at.diff.scroll_offset.y == row
+    assert at.selected == 18
+
+
+@proves("top", "bottom")
+async def _(at: At) -> None:
+    await at.long_diff()
+    await at.press("end")
+    assert at.diff.scroll_offset.y == at.diff.max_scroll_y > 0
+    await at.press("home")
+    assert at.diff.scroll_offset.y == 0
     assert at.selected == 18
 
 

@@ -124,6 +124,18 @@ async def test_costs_of_one_and_of_all_are_in_the_notes(tmp_path: Path) -> None:
         assert f"proposed by claude, {MODEL}" in app.research.notes.plain()
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_hybrid_without_ideas_says_so(size: tuple[int, int], tmp_path: Path) -> None:
+    async with shown("lame", tmp_path, size) as (app, pilot):
+        assert "no ideas" in screen(app)
+        await pilot.press("j", "3")
+        await until(pilot, lambda: app.research.experiments.selected == 17)
+        await pilot.pause()
+        said = " ".join(app.research.notes.plain().split())
+        assert "proposed by the agent, of its numbers its ideas arm could not be asked: the claude agent needs" in said
+        assert "its ideas arm cannot work: the claude agent needs an API key" in report.status_text(tmp_path / "nov20")
+
+
 async def test_a_program_that_changed_is_news(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "nov20", 3, live=False, ended=False)
     with engine_of(folder) as engine:
@@ -210,7 +222,7 @@ def test_status_says_it_and_gives_it_to_programs(tmp_path: Path, monkeypatch: py
     assert [note["experiment"] for note in s["agent_notes"]] == [17, 17]
     assert (s["agent"], s["agent_options"], s["unconfined"]) == ("claude", {"model": MODEL}, False)
     said = report.status_text(folder)
-    assert "529 overloaded: again in " in said
+    assert "529 overloaded: again at " in said
     assert "spent $0.42 of $5: 39,004 tokens in 3 calls, 82 % from the cache" in said
     assert f"agent claude {MODEL}, in" in said
 

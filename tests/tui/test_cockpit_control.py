@@ -29,6 +29,9 @@ async def test_p_pauses_says_when_and_goes_on(recorded: Path) -> None:
             assert "held #18" in screen(app)
             await until(pilot, lambda: "paused by the user; go on with p" in screen(app))
             assert "since " in screen(app)
+            await pilot.press("P")
+            await until(pilot, lambda: "pause-after: it is paused already; p goes on" in screen(app))
+            assert engine.heard == ["pause"], "nothing new is asked for"
             await pilot.press("space")
             await until(pilot, lambda: "resume: goes on" in screen(app))
             engine.write(ev.RunContinued(), ev.TrialContinued(18, 1, 2.0))

@@ -53,6 +53,11 @@ def test_long_lines_wrap_by_the_cell() -> None:
     assert [(row.number, row.text) for row in rows] == [(7, "漢字漢字漢"), (None, "字漢字漢字"), (None, "漢字")]
 
 
+def test_words_are_broken_between_two_of_them() -> None:
+    rows = list(wrapped([DiffLine("", None, "a longer decay averages more", "dim")], 12))
+    assert [(row.text, row.style) for row in rows] == [("a longer", "dim"), ("decay", "dim"), ("averages", "dim"), ("more", "dim")]
+
+
 def test_pieces_are_cropped_to_a_width_and_marked() -> None:
     pieces = [("abc", "x"), ("漢字", "y"), ("def", "")]
     assert "".join(words for words, _ in crop(pieces, 2, 5)) in ("c漢…", "c漢 …")

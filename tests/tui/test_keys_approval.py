@@ -70,6 +70,17 @@ async def test_n_asks_why_and_rejects(tmp_path: Path) -> None:
         )  # fmt: skip
         engine.write(ev.Rejected(19, "tried\ntwice"))
         await until(pilot, lambda: "WAITS" not in screen(app))
+        await until(pilot, lambda: "rejected" in screen(app))
+        assert experiments(app).following, "an answer is no look at another experiment"
+        engine.write(*waiting(19)[1:])
+        await until(pilot, lambda: "WAITS" in screen(app) and "a new one waits" in screen(app))
+        await until(pilot, lambda: "#19 waits for your yes" in screen(app))
+
+
+async def test_a_no_given_elsewhere_is_told(tmp_path: Path) -> None:
+    async with a_proposal_waits(tmp_path) as (app, pilot, engine):
+        engine.write(ev.Rejected(19, "no"))
+        await until(pilot, lambda: "#19 rejected; the agent proposes another" in screen(app))
 
 
 async def test_a_no_needs_no_reason_and_can_be_thought_better_of(tmp_path: Path) -> None:
@@ -174,9 +185,8 @@ async def test_an_own_version_is_shown_before_it_is_sent(tmp_path: Path, monkeyp
     async with a_proposal_waits(tmp_path) as (app, pilot, engine):
         await pilot.press("A", "e")
         await until(pilot, lambda: "edited: +1 −1 (train.py)" in screen(app))
-        await until(pilot, lambda: "your version" in screen(app))
-        assert "+ SOFTCAP = 30.0" in screen(app)
-        assert "SOFTCAP = 29.0" not in screen(app)
+        await until(pilot, lambda: "+ SOFTCAP = 30.0" in screen(app))
+        assert "your version" in screen(app)
         assert found == ["SOFTCAP = 29.0\n"]
         assert engine.heard == []
         await pilot.press("escape", "A")

@@ -68,12 +68,11 @@ def test_what_the_user_told_the_agent_before_it(tmp_path: Path) -> None:
     words = told(history, 19)
     assert "try fewer layers" in words
     assert "and more heads" in words
-    assert "double the depth" in words
-    assert "it cannot fit" in words
-    assert words.index("it cannot fit") < words.index("try fewer"), "the last first"
+    assert "double the depth: it cannot fit" in words
+    assert words.index("you rejected") < words.index("it cannot fit") < words.index("you told the agent")
     assert "fewer layers" not in told(history, 18), "it was under way when that was said"
     assert "for #19 on" in words
-    assert "no to #19" in words
+    assert "proposed as #19" in words
     assert "later" not in words, "it was proposed by then"
     assert [note.number for note in history.notes] == [19, 19, 20]
 

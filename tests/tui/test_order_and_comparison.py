@@ -31,7 +31,7 @@ async def test_by_score_the_best_is_first_and_crashes_are_last(tmp_path: Path) -
         await until(pilot, lambda: "40 by score" in screen(app))
         assert experiments(app).selected == 38, "what was selected stays selected, and in view"
         assert 38 in listed(app)
-        await pilot.press("home")  # the newest: by number again, and followed
+        await pilot.press("g")  # the newest: by number again, and followed
         await until(pilot, lambda: "by score" not in screen(app))
         assert (experiments(app).following, experiments(app).selected) == (True, 40)
         await pilot.press("O")
@@ -135,3 +135,16 @@ async def test_the_plot_says_what_its_number_is_and_what_never_came(tmp_path: Pa
         await pilot.press("m")
         await until(pilot, lambda: "tokens/s: not measured in this run" in screen(app))
         assert "yet" not in screen(app)
+
+
+async def test_a_search_says_where_it_found_what_the_row_does_not_show(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 18, live=False)) as (app, pilot):
+        await pilot.press("slash", *"held back")
+        await until(pilot, lambda: " /held back" in screen(app))
+        await until(pilot, lambda: "in hypothesis: soft" in screen(app))
+        await pilot.press("escape", "slash", *"relu(self")
+        await until(pilot, lambda: "in diff: GEL" in screen(app))
+        await pilot.press("escape", "slash", *"GELU")
+        await until(pilot, lambda: " /GELU" in screen(app) and "in diff" not in screen(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: " /" not in screen(app).splitlines()[-2])

@@ -22,7 +22,7 @@ from core import events as ev
 from core import history as past
 from core import records
 from core.history import History
-from tui import feed, plain, told
+from tui import agent_words, feed, plain, told
 from tui.asked import words as asked_words
 from tui.away import Look, while_away
 from tui.chart import LABEL_CELLS, QUANTITIES, View, draw, index_of, points, rail
@@ -76,6 +76,8 @@ OPEN = st.sampled_from([
     {"num_steps": 0, "tokens_per_second": math.inf, "a\nb": math.nan},
     {"num_steps": HUGE, "big": HUGE, "total_tokens_M": 1},
     {"commands": {"train": "x"}, "metric": {"name": ""}}, {"num_steps": -3, "total_tokens_M": "x"},
+    {"dollars": HUGE, "tokens": -1, "calls": math.nan, "unconfined": True, "dropped": ["\x1b[2J", 3], "agent": 5},
+    {"dollars": -0.5, "tokens": math.inf, "calls": 1, "unconfined": 1, "dropped": "x", "model": "\x1b[2J\n", "arm": []},
 ])  # fmt: skip
 OUTCOMES = ("keep", "discard", "crash", "\x1b[2J")  # the last is of a newer engine, or of nobody
 EDITS = st.sampled_from([{}, {"train.py": "x = 1\n"}, {"\x1b[31m": "\x00"}])
@@ -84,7 +86,8 @@ BY_ANNOTATION: dict[str, st.SearchStrategy[object]] = {
     "Outcome": st.sampled_from(OUTCOMES), "tuple[str, ...]": st.lists(TEXTS, max_size=3).map(tuple),
     "Mapping[str, Any]": OPEN, "Mapping[str, str]": EDITS,
 }  # fmt: skip
-BY_NAME: dict[str, st.SearchStrategy[object]] = {"diff": st.sampled_from(DIFFS) | TEXTS}
+AGENTS = st.sampled_from(["search", "claude", "command:env:X /a/b c", "hybrid:command:", "command: ", "hybrid"]) | TEXTS
+BY_NAME: dict[str, st.SearchStrategy[object]] = {"diff": st.sampled_from(DIFFS) | TEXTS, "agent": AGENTS}
 
 
 def _value_of(field: dataclasses.Field[object]) -> st.SearchStrategy[object]:
@@ -119,7 +122,11 @@ def stretches(draw: st.DrawFn, number: int) -> list[ev.Event]:
     )
     last = draw(st.sampled_from([(ev.TrialDone, ev.Measured), (ev.Crashed,)]))
     trial = (ev.TrialStarted, ev.TrialReady, ev.TrialHeld, ev.TrialContinued, *last)
-    kinds = (ev.Proposing, ev.Proposed, *asked, ev.Committed, *trial, ev.Judged, ev.BranchMoved, ev.ExperimentDone)
+    thinks = (ev.ProgramRead, ev.CallReserved, ev.CallSettled, ev.AgentWaits, ev.CallReserved, ev.Remembered)
+    kinds: tuple[type[ev.Event], ...] = (ev.Proposing, *thinks, ev.Proposed, *asked, ev.Committed, *trial)
+    if last == (ev.Crashed,) and draw(st.booleans()):
+        kinds += (*thinks, ev.RepairProposed, ev.Committed, *trial)
+    kinds += (ev.Judged, ev.BranchMoved, ev.ExperimentDone)
     if draw(st.booleans()):
         kinds += (ev.AgainAsked, ev.AgainStarted, *trial, ev.AgainDone)
     found = list(draw(_in_order(number, *kinds)))
@@ -265,6 +272,8 @@ def test_no_words_break_a_viewer(
         asked_words(state.asked), state.metric, while_away(h, Look(0.0, 0, 0), now),
         *(title(state, now, glyphs) for glyphs in LEVELS), *plain.summary(state, Path(".")),
         *(plain.introduce(state) if h.run else ()), *plain.attach(state), *map(step_words, reports),
+        plain.waiting(state), agent_words.waits(h, now), *agent_words.bill(h), agent_words.where(h),
+        *map(agent_words.origin, h.experiments),
     ]  # fmt: skip
     for line in said:
         drawable(line)

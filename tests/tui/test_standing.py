@@ -191,7 +191,20 @@ def test_another_trial_of_a_finished_experiment_is_called_so() -> None:
     run.reports(60.0, 100)
     assert label(run.state) == "#0 once more (trial 2)"
     assert "training #0 once more (trial 2)" in shown(work(run.state, run.now + 60, 120))
-    assert "exp 1/10" in shown(head(run.state, run.now, 80))
+    assert "1/10 done" in shown(head(run.state, run.now, 80))
+
+
+def test_a_trial_without_steps_is_told_by_its_time() -> None:
+    run = Run().begin(0).train(0)
+    assert re.fullmatch(r"#0 training \d+:\d\d(:\d\d)?", step_line(run.state))
+
+
+def test_of_a_run_that_has_ended_the_last_experiment_is_named_not_the_next() -> None:
+    run = Run().whole(0).whole(1)
+    assert label(run.state) == "#2"
+    run.put(ev.RunEnded("done", "the limit was reached"))
+    assert label(run.state) == "#1"
+    assert "DONE #1" in " ".join(shown(tiny(run.state, run.now, 50)).split())
 
 
 def test_what_is_counted_is_what_history_counts(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_another_proposal_in_place_of_a_rejected_one_says_so(toy, asking):
     waits(asking, 1)
     feed = Feed(asking)
     feed.read()
-    assert standing(feed.state, time.time()).detail.startswith("#1 waits for your yes (another, 1 rejected): ")
+    assert standing(feed.state, time.time()).detail.startswith("#1 waits for your yes (in place of 1 rejected): ")
 
 
 def test_approval_on_and_off_and_nothing_to_answer(toy, engines):

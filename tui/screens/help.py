@@ -57,5 +57,6 @@ class HelpScreen(ModalScreen[None]):
             "n=2 ±.0039 behind a description: two trials (r asks for another), and their standard deviation.\n"
         )
         words.append("luck?: it was kept, but the mean of its trials is no better than what it was judged by.\n")
+        words.append("Under the plot, on its last line: what has no score, × a crash, · a trial that was skipped.\n")
         words.append("Δ is the score minus that of the experiment it was judged by. The line is the best so far.")
         return words

@@ -18,7 +18,7 @@ from tui.layout import Part
 from tui.listing import FILTERS
 from tui.screens.arranged import ArrangedScreen
 from tui.standing import HELD, standing
-from tui.widgets.bars import SearchBar
+from tui.widgets.bars import SearchBar, SearchLine
 from tui.widgets.diffpane import DiffPane
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.keybar import KeyBar
@@ -60,7 +60,7 @@ class ResearchScreen(ArrangedScreen):
     def compose(self) -> ComposeResult:
         yield self.status
         yield self.body
-        yield self.search_bar
+        yield SearchLine(self.search_bar)
         yield self.key_bar
 
     def show(self, state: State, now: float, notice: Notice | None) -> None:
@@ -99,11 +99,11 @@ class ResearchScreen(ArrangedScreen):
             self.panes[pane].title.show(tabs, pane == self.pane, about[pane])
 
     def _log_place(self, number: int | None) -> str:
-        live, log = self._state.live, self._state.log
-        if not self.log_tail.following:
-            return f"{self.log_tail.below} more below"
+        live, log, view = self._state.live, self._state.log, self.log_tail
         grows = (live and live.number == number) or (log and log.thoughts and log.number == number)
-        return "▼ following" if grows and self._state.alive else ""
+        follows = "▼ following" if grows and self._state.alive else ""
+        place = follows if view.following else f"{view.below} more below"
+        return " · ".join(filter(None, ("wrapped" if view.wrap else "", place)))
 
     def _entry(self, number: int | None) -> Experiment | Pending | None:
         pending = self._state.history.pending
@@ -204,9 +204,15 @@ class ResearchScreen(ArrangedScreen):
     def action_page_pane(self, direction: int) -> None:
         self.action_scroll_pane(direction * max(1, self._active.size.height // 2))
 
+    def action_end_pane(self, direction: int) -> None:
+        """To the first row, or the last."""
+        view = self._active
+        self.action_scroll_pane(direction * max(len(view.content), len(self.experiments.listing)))
+
     def action_diff(self, what: Literal["split", "wrap", "against", "whole", "more", "less"]) -> None:
         if what == "wrap" and self.pane == "log":
             self.log_tail.turn_wrap()
+            self._show_selected()
             return
         self.diffs.turn(what)
         view = self.diffs.view

@@ -17,6 +17,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Button, Input, Select, Static
 
+from core.caps import model_of
 from core.launch import Options, launch
 from tui import starting, starting_agent
 from tui.doctor import check
@@ -79,7 +80,7 @@ class StartRunScreen(Screen[None]):
             ("agent", "agent", Choice(agents, chosen.agent, "agent")),
             ("script", "patches", Line(chosen.script, "a file or folder, see docs/tasks.md", "script")),
             ("command", "command", Line(chosen.command, "it edits a copy; see docs/agents.md", "command")),
-            ("model", "model", Line(chosen.model, "the best there is a price for", "model")),
+            ("model", "model", Line(chosen.model, model_of("claude", {}) or "", "model")),
             ("max_dollars", "cap in $", Line(chosen.max_dollars, "no cap", "max_dollars", _DIGITS + ".")),
             ("train_seconds", "budget", Line(chosen.train_seconds, "", "train_seconds", _DIGITS + ".")),
             ("experiments", "experiments", Line(chosen.experiments, "no limit", "experiments", _DIGITS)),

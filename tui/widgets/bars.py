@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from tui.layout import Part
 from tui.widgets.paint import Piece, cell, strip
@@ -67,7 +69,7 @@ class PaneTitle(Widget, can_focus=False):
 class SearchBar(Input):
     """The line in which a search is typed; the list narrows with every letter."""
 
-    DEFAULT_CSS = "SearchBar { height: 1; border: none; padding: 0 1; display: none; }"
+    DEFAULT_CSS = "SearchBar { height: 1; border: none; padding: 0 1; }"
     BINDINGS = [("escape", "cancel", "end the search")]  # noqa: RUF012
 
     @dataclass
@@ -81,13 +83,18 @@ class SearchBar(Input):
 
     def open(self) -> None:
         """Begin to type."""
-        self.display = True
+        self._line.display = True
         self.focus()
 
     def close(self) -> None:
         """Give the keys back."""
-        self.display = False
+        self._line.display = False
         self.screen.set_focus(None)
+
+    @property
+    def _line(self) -> Widget:
+        assert isinstance(self.parent, SearchLine)
+        return self.parent
 
     def action_cancel(self) -> None:
         self.value = ""
@@ -96,3 +103,17 @@ class SearchBar(Input):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.post_message(self.Ended(True))
+
+
+class SearchLine(Horizontal):
+    """The search behind the key that opens it; not there while nobody types."""
+
+    DEFAULT_CSS = "SearchLine { height: 1; display: none; } SearchLine Static { width: 2; }"
+
+    def __init__(self, bar: SearchBar) -> None:
+        super().__init__()
+        self._bar = bar
+
+    def compose(self) -> ComposeResult:
+        yield Static(" /", classes="accent")
+        yield self._bar

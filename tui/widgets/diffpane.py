@@ -41,7 +41,8 @@ class DiffPane(Vertical):
         self._compared: tuple[object, str, str] = (None, "", "")  # what was asked, the diff, why it is another
         self._of_run: object = None  # the experiments whose diffs are shown in one scroll
         self._at: int | None = None  # the one of them that was selected
-        self._own: tuple[ApprovalAwaited, str] | None = None  # a proposal, and the diff of the user's version of it
+        # A proposal, the diff of the user's version of it, and what it is called.
+        self._own: tuple[ApprovalAwaited, str, str] | None = None
 
     def compose(self) -> ComposeResult:
         yield self.view
@@ -69,10 +70,11 @@ class DiffPane(Vertical):
         else:
             self._compare(question, state.history, entry.number, self._other(state.history, entry))
 
-    def show_own(self, awaited: ApprovalAwaited, diff: str | None) -> None:
-        """Of this proposal, while it waits, show the user's own version: its diff against the parent; None: do not."""
-        self._own = None if diff is None else (awaited, diff)
+    def show_own(self, awaited: ApprovalAwaited, diff: str | None, named: str) -> None:
+        """Of this proposal, while it waits, show the diff of the user's own version; None: do not."""
+        self._own = None if diff is None else (awaited, diff, named)
         self.show(self._state, self._entry)
+        self.post_message(self.view.Changed())
 
     @property
     def _own_diff(self) -> str | None:
@@ -84,18 +86,19 @@ class DiffPane(Vertical):
         """What stands in the title: files, lines, and what it is compared with."""
         if self.whole_run:
             found = self._state.history.experiments
-            return f"whole run, #{found[-1].number} to #{found[0].number}" if found else "whole run"
+            whole = f"whole run, #{found[-1].number} to #{found[0].number}" if found else "whole run"
+            return f"{whole} · wrapped" if self.view.wrap else whole
         if self._entry is None:
             return ""
-        layout = "side by side" if self.view.splits else ""
-        parts = (f"#{self._entry.number} {self.view.summary}".strip(), self._named, layout)
+        layout = ("side by side" if self.view.splits else "", "wrapped" if self.view.wrap else "")
+        parts = (f"#{self._entry.number} {self.view.summary}".strip(), self._named, *layout)
         return " · ".join(part for part in parts if part)
 
     @property
     def _named(self) -> str:
         """What it is compared with, where that is not its parent; or that it is the user's version."""
-        if self._own_diff is not None:
-            return "your version"
+        if self._own is not None and self._own_diff is not None:
+            return self._own[2]
         number = {"baseline": 0, "best": self._state.history.incumbent}.get(self.against)
         return "" if number is None else f"against the {self.against}{f' #{number}' if number else ''}"
 

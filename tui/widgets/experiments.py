@@ -179,11 +179,12 @@ class ExperimentList(ScrollView, can_focus=False):
         still = self._stands_still or history.standing_still
         doing = "held" if self._stands_still else activity(self._state) or "cut off"
         if not isinstance(entry, Experiment):
-            waits = "another waits" if another(self._state) else "waits for you"
+            waits = "a new one waits" if another(self._state) else "waits for you"
             return in_flight(entry, width, waits if entry.awaited else doing, still)
         again = history.pending is not None and history.pending.again and history.pending.number == entry.number
         now = doing if again and not history.ended else ""
-        return finished(entry, width, history.incumbent, now, self._state.direction)
+        found = self.listing.found_in(entry)
+        return finished(entry, width, history.incumbent, now, self._state.direction, found)
 
     def _heading(self, width: int) -> list[Piece]:
         verdict = f"{'verdict':<11}" if width >= _WITH_REASON else "  "
@@ -196,7 +197,8 @@ class ExperimentList(ScrollView, can_focus=False):
         sought, by = f"“{listing.search}”" if listing.search else "", "by score" if listing.order == "score" else ""
         narrowed = " ".join(filter(None, (listing.filter, sought, by)))
         mark = f"{len(listing)} {narrowed} " if narrowed else ""
-        mark += "" if self.following else f"▲ {new} new . live " if new > 0 else "▲ . live "
+        at_newest = self.following or (listing.order == "number" and self.selected == listing.number(0) and not narrowed)
+        mark += "" if at_newest else f"▲ {new} new . live " if new > 0 else "▲ . live "
         room = width - cell_len(mark)
         heading += next((w for w in (f"description{reported}", "description") if cell_len(heading + w) < room), "")
         return [(cell(heading.rstrip(), room), "gutter"), (mark, "pausing")]
@@ -205,9 +207,11 @@ class ExperimentList(ScrollView, can_focus=False):
 # --- the rows --------------------------------------------------------------------------------------------------------
 
 
-def finished(e: Experiment, width: int, best: int | None, now: str, better: str = "min") -> list[Piece]:
+def finished(
+    e: Experiment, width: int, best: int | None, now: str, better: str = "min", found: str = ""
+) -> list[Piece]:
     """The row of a finished experiment. `best`: the incumbent's number; `now`: what another trial of it is doing;
-    `better`: "min" or "max"."""
+    `better`: "min" or "max"; `found`: where a search found what the row does not show."""
     m, outcome = e.measurement, e.verdict.outcome
     style = OUTCOMES.get(outcome, "")
     reason = short_reason(e.verdict.reason)
@@ -225,6 +229,7 @@ def finished(e: Experiment, width: int, best: int | None, now: str, better: str 
         (cell(reason or text.one_line(outcome), 9) if told else "", "crashed" if outcome == "crash" else "dim"),
         (cost if width >= _WITH_COST else "", "dim"),
         (f"{now} once more: " if now else "", "live"),
+        (f"{found}: " if found else "", "accent"),
         (said, "crashed" if outcome == "crash" else "dim"),
         ("edited: " if e.edited and BY_HAND not in e.description else "", "dim"),
         (_origin(e, told), "dim"),

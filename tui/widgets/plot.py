@@ -112,7 +112,10 @@ class MetricPlot(Widget, can_focus=False):
         rows.append([(" " * LABEL_CELLS, ""), ("└", "track"), *below])
         if height >= _TICKS_FROM:
             rows.append([(" " * _MARGIN + ticks(self._points, grid.at, width - _MARGIN, self._view.axis), "dim")])
-        return [heading + self._modes(grid), *rows]
+        modes = self._modes(grid)
+        if modes and sum(len(words) for words, _ in (*heading, *modes)) > width:
+            heading = heading[:1]  # how it is drawn goes before what else is told of it
+        return [heading + modes, *rows]
 
     def _nothing(self) -> str:
         if self._live in (None, 0) and self.quantity == "metric" and not self._points:
@@ -125,7 +128,7 @@ class MetricPlot(Widget, can_focus=False):
         """What is not as it usually is."""
         named = []
         if self._view.scale == "log":
-            named.append("log" if grid.log else "not log: not all values are above 0")
+            named.append("log scale" if grid.log else "no log scale: not all values are above 0")
         if self._view.axis == "time":
             hours = self._points[-1].at
             named.append(f"by time, {hours:.1f} h" if hours > 0 else "by number: no times were recorded")

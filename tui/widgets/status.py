@@ -11,7 +11,6 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from core.history import History
 from tui import agent_words, text
 from tui.asked import soon
 from tui.feed import State
@@ -118,7 +117,7 @@ def head(state: State, now: float, width: int) -> list[Piece]:
     left = [
         _standing(standing(state, now), now),
         part(7, (text.one_line(state.tag), "strong")),
-        part(8, (f"exp {_reached(h)}{of}" if h.run else "", "")),
+        part(8, (f"{h.proposals}{of} done" if h.run else "", "")),
         part(3, (agent_words.where(h) if width >= _ROOMY else "", "dim")),
         part(3, (agent_words.label(h) if width >= _ROOMY else "", "pausing")),
         part(3, (agent_words.spending(h) if width >= _ROOMY else "", "dim")),
@@ -127,13 +126,7 @@ def head(state: State, now: float, width: int) -> list[Piece]:
         part(2, (_over_at(state, now), "dim")),
     ]
     elapsed = text.clock(state.elapsed_seconds(now)) if h.run and not h.run.imported_from else ""
-    return fit(left, [_best(state), part(5, *tally), part(6, (elapsed, "dim"))], width)
-
-
-def _reached(h: History) -> int:
-    """The number of the experiment under way, else of the last one."""
-    idle = h.ended or (h.pending and h.pending.again)
-    return max(0, len(h.experiments) - 1) if idle else h.next_number
+    return fit(left, [_best(state), part(7, *tally), part(5, (elapsed, "dim"))], width)
 
 
 def work(state: State, now: float, width: int) -> list[Piece]:
