@@ -111,10 +111,11 @@ class RunDesk:
     # --- where it is
 
     def wait(self, seconds: float, reason: str) -> bool:
-        """Wait until the time is over, or the run has to stop."""
-        self._run.record(AgentWaits(self._number, plain(reason)[:300], seconds))
-        self._run.control.wait_until(lambda: False, seconds)
-        return not (self._run.control.stopping or self._run.control.stopping_now)
+        """Wait until the time is over, or the run has to stop: also at its limit of hours."""
+        run, seconds = self._run, max(0.0, min(seconds, self._run.seconds_left))
+        run.record(AgentWaits(self._number, plain(reason)[:300], seconds))
+        run.control.wait_until(lambda: False, seconds)
+        return not (run.control.stopping or run.control.stopping_now) and run.seconds_left > 0
 
     @property
     def stopping(self) -> bool:

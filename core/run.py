@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 import traceback
@@ -125,8 +126,15 @@ class Run:
             return False
         if limits.experiments is not None and history.proposals >= limits.experiments:
             return True
-        seconds = history.active_seconds + max(0.0, time.time() - history.last_time)
-        return limits.hours is not None and seconds >= limits.hours * 3600
+        return self.seconds_left <= 0
+
+    @property
+    def seconds_left(self) -> float:
+        """Of work, until the limit of hours is reached; infinite where there is none."""
+        limits, history = self.history.engine, self.history
+        if limits is None or limits.hours is None:
+            return math.inf
+        return limits.hours * 3600 - history.active_seconds - max(0.0, time.time() - history.last_time)
 
     def prepare_standby(self) -> None:
         """Have a process wait for the trial after the one under way, where the limits let one follow."""

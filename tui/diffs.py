@@ -160,7 +160,7 @@ def wrapped(lines: Iterable[DiffLine], width: int) -> Iterator[DiffLine]:
         yield from (DiffLine(line.kind, None, part, line.style) for part in rest)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def changed(line: str, mate: str) -> tuple[int, int]:
     """Which part of a line its mate does not have: (start, end), whole words; (0, 0) if they have little in common."""
     a, b = _WORDS.findall(line), _WORDS.findall(mate)

@@ -293,8 +293,8 @@ class Feed:
             self._printed = self._steps = ()
         printed = self._log.read()
         self._printed = self._printed if printed is None else printed
-        # A trial that prints next to nothing, as the reference one, is told from its telemetry; the engine's summary, from
-        # `---` on, comes behind.
+        # A trial that prints next to nothing, as the reference one, is told from its telemetry; the engine's summary,
+        # from `---` on, comes behind.
         own = next((i for i in reversed(range(len(self._printed))) if self._printed[i] == "---"), len(self._printed))
         quiet = own <= _FEW_LINES
         reports = self._reports.read() if quiet and self._reports is not None else None

@@ -13,7 +13,7 @@ from core.errors import UsageError
 @click.group(invoke_without_command=True)
 @click.pass_context
 def key(context: click.Context) -> int:
-    """Where the API key of the agent `claude` is found; it is never shown."""
+    """Where claude's API key is; set it, remove it. It is never shown."""
     if context.invoked_subcommand is not None:
         return 0
     found = secrets.find()
@@ -26,7 +26,7 @@ def key(context: click.Context) -> int:
 
 @key.command(name="set")
 def keep() -> int:
-    """Keep a key in the system's keyring: typed unseen, or the first line of the standard input."""
+    """Keep a key in the system's keyring. It is typed unseen, or the first line of the standard input."""
     secrets.need_keyring()  # before a key is typed
     typed = click.prompt("API key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
     if not typed.strip():

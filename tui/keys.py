@@ -49,7 +49,7 @@ KEYS = (
         "m",
         "m y x",
         "plot('quantity')",
-        "metric; outliers clipped, or log scale; by number or time",
+        "metric; log scale or clipped; number or time",
         "Plot",
     ),
     Key("scale", "y", "", "plot('scale')", "clip the outliers, or a log scale", "Plot"),

@@ -59,7 +59,8 @@ class Sender:
             gone = isinstance(error, EngineUnreachable)
             self._unreachable += gone
             self._failed = True
-            self._said.append(f"{', '.join(self._line if gone else [command])}: {as_typed_here(str(error), self._folder)}")
+            why = as_typed_here(str(error), self._folder)
+            self._said.append(f"{', '.join(self._line if gone else [command])}: {why}")
         finally:
             self._line.remove(command)
         self._report(command)

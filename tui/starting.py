@@ -210,13 +210,13 @@ class Choices:
     device: str = "auto"
     agent: str = "search"
     script: str = ""
-    command: str = ""
-    model: str = ""
-    max_dollars: str = ""
     train_seconds: str = ""
     experiments: str = ""
     hours: str = ""
     tag: str = ""
+    command: str = ""
+    model: str = ""
+    max_dollars: str = ""
 
 
 def preselected(options: Options, root: Path) -> tuple[Tasks, Choices]:

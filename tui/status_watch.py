@@ -38,9 +38,9 @@ def watch_status(run_folder: Path, every: float, out: TextIO, *, as_json: bool =
             if place:
                 place.show([*words.split("\n"), *live_words(feed.state.live)])
             elif words != last:
-                before = last.split("\n")
-                new = words if as_json or not last else "\n".join(line for line in words.split("\n") if line not in before)
-                out.write(f"{'' if as_json or not last else chr(10)}{new}\n")
+                before = [] if as_json else last.split("\n")
+                if new := "\n".join(line for line in words.split("\n") if line not in before):
+                    out.write(f"{'' if as_json or not last else chr(10)}{new}\n")
                 out.flush()
             if state not in ("running", "waiting", "paused"):
                 return 0 if state in ("done", "stopped") else 1

@@ -110,7 +110,7 @@ class Desk(Protocol):
         ...
 
     def wait(self, seconds: float, reason: str) -> bool:
-        """Wait, with a countdown that viewers show. False: the run is to stop at once."""
+        """Wait, with a countdown that viewers show. False: the run is to stop, or at its limit of hours."""
         ...
 
     def remember(self, text: str) -> None:

@@ -180,6 +180,20 @@ def test_waiting_ends_when_the_run_is_to_stop_and_says_what_for(run):
     assert run.desk.stopping
 
 
+def test_waiting_does_not_outlast_the_hours_of_the_run(run, toy):
+    close(run)
+    again = opening.open_run(Options(str(toy), resume="t", hours=0.2 / 3600), lambda line: None)
+    try:
+        again.agent = Thinker()
+        again.agent.does = [lambda request: request.desk.wait(600.0, "down") or fails(agents.CalledOff())(request)]
+        record(again, propose)
+        assert again.history.waits.seconds <= 0.2
+        assert again.history.pending.proposed is None
+        assert not again.goes_on()
+    finally:
+        close(again)
+
+
 def test_a_short_wait_is_over_by_itself(run):
     assert run.desk.wait(0.01, "soon")
     run.desk.reserve("m", 1, 0.01)

@@ -150,3 +150,12 @@ def test_what_is_not_there_is_said_with_the_mend(toy, engines, tmp_path):
     early = autoresearch("best", cwd=toy)
     assert early.returncode == 2
     assert "has no best experiment yet" in early.stderr
+
+
+def test_commands_too_long_to_stand_beside_their_words_have_lines_of_their_own(root, night, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    page = autoresearch("best", "--workspace", str(root), cwd=elsewhere).stdout
+    command = f"autoresearch best night --workspace {root}"
+    assert f"its trained model, as safetensors:\n  {command} --checkpoint FILE\n" in page
+    assert f"score it again:\n  autoresearch evaluate night --workspace {root}" in page

@@ -268,9 +268,10 @@ async def test_a_sentence_that_needs_more_rows_gets_them_and_gives_them_back(sta
         app.show(state)
         await pilot.pause()
         assert app.status.size.height == 3
-        app.status.show(state, 2e9, Notice("failed", "the engine does not answer; " * 8))
+        app.status.show(state, 2e9, Notice("failed", "the engine does not answer; " * 12))
         await pilot.pause()
         assert app.status.size.height == 5
+        assert app.status.render_line(4).text.rstrip().endswith("…"), "more was said than there is room for"
         app.status.show(state, 2e9, Notice("done", "it is there again"))
         await pilot.pause()
         assert app.status.size.height == 3

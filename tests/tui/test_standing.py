@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -191,7 +192,7 @@ def test_another_trial_of_a_finished_experiment_is_called_so() -> None:
     run.reports(60.0, 100)
     assert label(run.state) == "#0 once more (trial 2)"
     assert "training #0 once more (trial 2)" in shown(work(run.state, run.now + 60, 120))
-    assert "1/10 done" in shown(head(run.state, run.now, 80))
+    assert "1 of 10" in shown(head(run.state, run.now, 80))
 
 
 def test_a_trial_without_steps_is_told_by_its_time() -> None:

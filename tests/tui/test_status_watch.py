@@ -103,7 +103,7 @@ def test_off_a_terminal_there_is_a_block_for_each_change(run_folder: Path) -> No
         assert heads == ["run nov20: running, training experiment 18", "run nov20: paused", "run nov20: failed"]
         assert "\x1b" not in out.read_text()
         assert blocks[-1].endswith("the disk is full\n")
-        assert out.read_text().count("17 experiments of 50") == 1, "what has not changed is not said again"
+        assert out.read_text().count("best val_bpb") == 1, "what has not changed is not said again"
 
 
 def test_as_json_each_change_is_a_line(run_folder: Path) -> None:

@@ -33,8 +33,8 @@ class LeaveScreen(ModalScreen[Choice | None]):
     ]
 
     def __init__(self, approval: bool = False, resume: str = "autoresearch resume") -> None:
-        """`approval`: it is on, so a run that is left alone stands still before long. `resume`: the command that goes on
-        with one that was stopped."""
+        """`approval`: it is on, so a run that is left alone stands still before long. `resume`: the command that goes
+        on with one that was stopped."""
         super().__init__()
         self._approval, self._resume, self._at = approval, resume, 0
 

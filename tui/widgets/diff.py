@@ -36,7 +36,7 @@ _ROWS = {"+": "added", "-": "removed", "@": "hunk"}
 _WORDS = {"+": "added-word", "-": "removed-word"}
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def coloured(line: str) -> tuple[Piece, ...]:
     """A line of Python in pieces. Line by line: the inside of a long string may be coloured as code."""
     pieces: list[Piece] = []

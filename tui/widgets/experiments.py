@@ -197,7 +197,7 @@ class ExperimentList(ScrollView, can_focus=False):
         sought, by = f"“{listing.search}”" if listing.search else "", "by score" if listing.order == "score" else ""
         narrowed = " ".join(filter(None, (listing.filter, sought, by)))
         mark = f"{len(listing)} {narrowed} " if narrowed else ""
-        at_newest = self.following or (listing.order == "number" and self.selected == listing.number(0) and not narrowed)
+        at_newest = self.following or (not narrowed and self.selected == listing.number(0))
         mark += "" if at_newest else f"▲ {new} new . live " if new > 0 else "▲ . live "
         room = width - cell_len(mark)
         heading += next((w for w in (f"description{reported}", "description") if cell_len(heading + w) < room), "")

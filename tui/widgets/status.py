@@ -19,10 +19,11 @@ from tui.load import Load
 from tui.pace import over_at, score_in, training_left
 from tui.standing import Standing, activity, counts, label, last_crash, standing
 from tui.told import folded
-from tui.widgets.paint import Part, Piece, fit, part, shorten, strip
+from tui.widgets.paint import Part, Piece, cell, fit, part, shorten, strip
 
 _ROOMY = 100  # columns from which everything about the run stands in the first row
 _MORE_ROWS = (4, 5, 6)  # for which the stylesheet has a class
+_LONGEST_THOUGHT = 4000  # characters that are folded to find its last row
 _VAST = 160  # columns from which the trial has two rows: its progress, and its curves
 
 
@@ -113,13 +114,13 @@ def head(state: State, now: float, width: int) -> list[Piece]:
         for o, s in (("keep", "kept"), ("discard", ""), ("crash", "crashed"))
     ]
     limit = h.engine.experiments if h.engine else None
-    of = f"/{limit}" if limit is not None else ""
+    of = f"of {limit}" if limit is not None else "done"  # finished, of those wanted
     left = [
         _standing(standing(state, now), now),
         part(7, (text.one_line(state.tag), "strong")),
-        part(8, (f"{h.proposals}{of} done" if h.run else "", "")),
+        part(8, (f"{h.proposals} {of}" if h.run else "", "")),
         part(3, (agent_words.where(h) if width >= _ROOMY else "", "dim")),
-        part(3, (agent_words.label(h) if width >= _ROOMY else "", "pausing")),
+        part(4, (agent_words.label(h), "pausing")),
         part(3, (agent_words.spending(h) if width >= _ROOMY else "", "dim")),
         part(6, (soon(state.asked) if not h.ended else "", "pausing")),
         part(4, ("approval" if h.approval and not h.ended else "", "pausing")),
@@ -220,16 +221,18 @@ def _busy(load: Load | None) -> list[str]:
 
 
 def words(state: State, now: float, width: int, notice: Notice | None) -> list[list[Piece]]:
-    """The answer to a command, or why the run stands still and what to do, or what is being tried: one row, or up to
-    three where a sentence needs them."""
+    """The answer to a command, or why the run stands still and what to do, or what is being tried or thought: one row,
+    or up to three where a sentence needs them."""
     h, left = state.history, _words(state, now, notice)
     explains = notice or standing(state, now).detail or agent_words.waits(h, now)
     if explains and left[0].width > width > 20:
         sentence, style = left[0].pieces[0]
-        return [[(line, style)] for line in folded(sentence, width)[:3]]
-    narrow = width < _ROOMY
-    right = [part(2, (agent_words.where(h) if narrow else "", "dim"))]
-    right.append(part(3, (agent_words.label(h) if narrow else "", "pausing")))
+        rows = folded(sentence, width)
+        rows[2:] = [cell(" ".join(rows[2:]), width).rstrip()] if rows[2:] else []  # cut, and marked there
+        return [[(line, style)] for line in rows]
+    if not left and (thought := _thought(state)):
+        return [[(row, "dim")] for row in folded(thought, width)[-1:]]
+    right = [part(2, (agent_words.where(h) if width < _ROOMY else "", "dim"))]
     return [shorten(fit(left, right, width), width)]
 
 
@@ -253,6 +256,14 @@ def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
     if pending and refused and refused.number == pending.number:
         return [part(3, (f"refused: {text.one_line(refused.reason)}", "dim"))]
     return []
+
+
+def _thought(state: State) -> str:
+    """What the agent says last, while it thinks and the log that is followed is its own."""
+    log, pending = state.log, state.history.pending
+    if not (log and log.thoughts and pending and pending.number == log.number and agent_words.thinks(state.history)):
+        return ""
+    return next(filter(None, map(str.strip, reversed(log.lines))), "")[-_LONGEST_THOUGHT:]
 
 
 def _style(stands: Standing) -> str:
