@@ -202,19 +202,10 @@ class RunWindow(ThemedApp[Left]):
 
     def _tell(self, was: State) -> None:
         """Ring and say so where something happened that somebody in another window wants to know."""
-        stands, best = standing(self.state, self.clock()), self.state.best
-        waits = asked.waiting(self.state.history)
-        news = ""
-        if best and best.number and best.measurement and self.state.history.incumbent != was.history.incumbent:
-            news = f"new best {text.score(best.measurement.value)} (#{best.number})"
-        elif self.state.replay:
-            pass  # what waited or failed then is nobody's business now
-        elif waits is not None and waits != asked.waiting(was.history):
-            elsewhere = self.research.experiments.selected != waits and not self.research.experiments.following
-            news = f"#{waits} waits for your yes{': . shows it' if elsewhere else ''}"
-        elif self.state.history.programs > max(1, was.history.programs):
-            news = f"program.md changed: the agent reads the new one from #{self.state.history.next_number} on"
-        elif stands.trouble and not self._in_trouble:
+        stands = standing(self.state, self.clock())
+        chosen = self.research.experiments.selected, self.research.experiments.following
+        news = _happened(was, self.state, *chosen)
+        if not news and stands.trouble and not self._in_trouble and not self.state.replay:
             news = f"{stands.word}: {stands.detail}"
         self._in_trouble = stands.trouble
         if not news:
@@ -270,3 +261,17 @@ def _rejected(was: State, now: State) -> str:
 def _speaks(state: State, now: float) -> bool:
     """Whether a run has something to say that is worth more than a greeting: a crash, trouble, its end."""
     return bool(standing(state, now).detail or last_crash(state, now))
+
+
+def _happened(was: State, now: State, selected: int | None, following: bool) -> str:
+    """What somebody in another window wants to know of; empty for all else."""
+    best, waits = now.best, asked.waiting(now.history)
+    if best and best.number and best.measurement and now.history.incumbent != was.history.incumbent:
+        return f"new best {text.score(best.measurement.value)} (#{best.number})"
+    if now.replay:
+        return ""  # what waited or failed then is nobody's business now
+    if waits is not None and waits != asked.waiting(was.history):
+        return f"#{waits} waits for your yes{': . shows it' if selected != waits and not following else ''}"
+    if now.history.programs > max(1, was.history.programs):
+        return f"program.md changed: the agent reads the new one from #{now.history.next_number} on"
+    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from textual.app import ComposeResult
 from textual.widget import Widget
@@ -16,13 +16,12 @@ from tui import asked, keys, text
 from tui.feed import State, find
 from tui.layout import Part
 from tui.listing import FILTERS
-from tui.screens.arranged import ArrangedScreen
+from tui.screens.scrolled import ScrolledScreen
 from tui.standing import HELD, standing
 from tui.widgets.bars import SearchBar, SearchLine
 from tui.widgets.diffpane import DiffPane
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.keybar import KeyBar
-from tui.widgets.lines import LineView
 from tui.widgets.log import LogView
 from tui.widgets.notes import NotesView
 from tui.widgets.panes import Pane, Panes
@@ -30,7 +29,7 @@ from tui.widgets.plot import MetricPlot
 from tui.widgets.status import Notice, StatusStrip
 
 
-class ResearchScreen(ArrangedScreen):
+class ResearchScreen(ScrolledScreen):
     """Paints the state it is given; what is selected, and how it is arranged, is all it knows itself."""
 
     AUTO_FOCUS = ""  # the search line takes letters only when it is opened
@@ -194,21 +193,6 @@ class ResearchScreen(ArrangedScreen):
         super().activate(pane)
         self._show_selected()
 
-    def action_scroll_pane(self, rows: int) -> None:
-        if self.alone == "experiments":
-            self.experiments.move(rows)
-        elif self.alone != "plot":
-            self._active.scroll_rows(rows)
-            self._show_selected()
-
-    def action_page_pane(self, direction: int) -> None:
-        self.action_scroll_pane(direction * max(1, self._active.size.height // 2))
-
-    def action_end_pane(self, direction: int) -> None:
-        """To the first row, or the last."""
-        view = self._active
-        self.action_scroll_pane(direction * max(len(view.content), len(self.experiments.listing)))
-
     def action_diff(self, what: Literal["split", "wrap", "against", "whole", "more", "less"]) -> None:
         if what == "wrap" and self.pane == "log":
             self.log_tail.turn_wrap()
@@ -231,11 +215,3 @@ class ResearchScreen(ArrangedScreen):
 
     def on_diff_view_changed(self) -> None:
         self._show_selected()
-
-    def action_shift_pane(self, columns: int) -> None:
-        self._active.scroll_to(x=self._active.scroll_offset.x + columns, animate=False)
-
-    @property
-    def _active(self) -> LineView[Any]:
-        view = self._views[self.pane]
-        return view.view if isinstance(view, DiffPane) else view
