@@ -24,7 +24,7 @@ check: $(INSTALLED) ## style, types and the walls between the rooms
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED) ## measure what the README claims (about half an hour)
-	@for bench in packing tokenising prompt search hybrid step memory mlx_memory cockpit handoff confirm; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
+	@for bench in packing tokenising prompt search hybrid step memory mlx_memory cockpit handoff agent_soak confirm; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
 gpu: $(INSTALLED) ## measure this machine's NVIDIA card: speed, start-up, evaluation, audit (ARGS="--seconds 300")
 	$(BIN)/python bench/gpu.py $(ARGS)

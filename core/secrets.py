@@ -32,18 +32,10 @@ class Found:
 
     key: str = field(repr=False)
     where: str
+    stored: bool = False  # in the keyring: it is the official server's, and goes to no other
 
 
 # --- for whoever calls the API ---------------------------------------------------------------------------------------
-
-
-def api_key() -> str | None:
-    """The key to call with: the one handed over or of the environment, else the keyring's; None where there is none.
-
-    After `refuse`, the keyring's if that is another one: so a wrong key can be mended while a run is paused.
-    """
-    found = find()
-    return found.key if found else None
 
 
 def refuse(key: str) -> None:
@@ -53,7 +45,10 @@ def refuse(key: str) -> None:
 
 
 def find() -> Found | None:
-    """The key that `api_key` gives, and where it was found."""
+    """The key to call with: the one handed over or of the environment, else the keyring's; None where there is none.
+
+    After `refuse`, the keyring's if that is another one: so a wrong key can be mended while a run is paused.
+    """
     given = Found(_handed, f"{VARIABLE}, handed over at the start") if _handed else None
     if given is None and (key := _of_the_environment()):
         given = Found(key, f"{VARIABLE} of the environment")
@@ -132,7 +127,7 @@ def stored() -> Found | None:
         return None
     with _answering(ring):
         key = ring.get_password(SERVICE, USER)
-    return Found(key, where_stored()) if key else None
+    return Found(key, where_stored(), stored=True) if key else None
 
 
 def store(key: str) -> None:

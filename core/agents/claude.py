@@ -71,18 +71,18 @@ class Claude:
         return Conversation(request, told, shared, self._calls, lambda name: _committed(request, name))
 
     def _find_key(self) -> str:
-        from core.secrets import api_key, check, missing
+        from core.secrets import check, find, missing
 
-        key = api_key()
-        if key is None:
-            if self._base == OFFICIAL:
-                raise Unable("the claude agent needs an API key", missing())
+        found = find()
+        if self._base != OFFICIAL and (found is None or found.stored):
             return "none"  # a server of one's own asks for no key; the SDK wants one
+        if found is None:
+            raise Unable("the claude agent needs an API key", missing())
         try:
-            check(key)
+            check(found.key)
         except UsageError as error:
             raise Unable(str(error), "set it anew: autoresearch key set") from None
-        return key
+        return found.key
 
     # --- one call
 

@@ -154,7 +154,8 @@ class CommandAgent:
         env = {name: value for name, value in os.environ.items() if name not in _HELD_BACK}
         env |= {sandbox.VARIABLE: str(told), "PWD": str(folder)}
         if self._handed:
-            key = secrets.api_key()
+            found = secrets.find()
+            key = found.key if found else None
             if key is None:
                 raise Unable(f"{_HANDED}: there is no key to hand on", secrets.missing())
             env[secrets.VARIABLE] = key

@@ -12,6 +12,7 @@ import pytest
 from conftest import autoresearch
 
 from core import installing, secrets
+from core.agents.claude import Claude
 from core.errors import UsageError
 
 AUTORESEARCH = str(Path(sys.executable).parent / "autoresearch")
@@ -58,36 +59,50 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ring.json"
 
 
+def found_key() -> str | None:
+    found = secrets.find()
+    return found.key if found else None
+
+
 def test_the_environment_goes_before_the_keyring(ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert secrets.api_key() is None
+    assert found_key() is None
     assert "key set" in secrets.missing()
     secrets.store("sk-of-the-ring")
     found = secrets.find()
     assert found is not None
     assert (found.key, found.where) == ("sk-of-the-ring", "the keyring (Test Ring)")
     monkeypatch.setenv(secrets.VARIABLE, " sk-of-the-environment\n")
-    assert secrets.api_key() == "sk-of-the-environment"
+    assert found_key() == "sk-of-the-environment"
     assert "sk-of" not in repr(secrets.find())
+
+
+def test_the_keyrings_key_goes_to_no_other_server(ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets.store("sk-of-the-ring")
+    assert Claude({})._find_key() == "sk-of-the-ring"
+    elsewhere = Claude({"base_url": "http://127.0.0.1:1"})
+    assert elsewhere._find_key() == "none"
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-the-environment")
+    assert elsewhere._find_key() == "sk-of-the-environment"
 
 
 def test_after_a_refused_key_the_keyring_has_its_say(ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(secrets.VARIABLE, "sk-wrong")
     secrets.refuse("sk-wrong")
-    assert secrets.api_key() == "sk-wrong", "there is no other"
+    assert found_key() == "sk-wrong", "there is no other"
     secrets.store("sk-right")
-    assert secrets.api_key() == "sk-right"
+    assert found_key() == "sk-right"
     secrets.refuse("sk-right")
-    assert secrets.api_key() == "sk-wrong"
+    assert found_key() == "sk-wrong"
 
 
 def test_a_keyring_that_does_not_answer_is_said_and_stops_nothing(ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(f"{ring}.locked").touch()
-    assert secrets.api_key() is None
+    assert found_key() is None
     assert "the collection is locked; unlock it" in secrets.missing()
     with pytest.raises(UsageError, match="locked"):
         secrets.store("sk-x")
     monkeypatch.setenv(secrets.VARIABLE, "sk-of-the-environment")
-    assert secrets.api_key() == "sk-of-the-environment"
+    assert found_key() == "sk-of-the-environment"
 
 
 @pytest.mark.parametrize("key", ["two words", "sk-\u00fc", "sk-\x1b[2J", "x" * 5000, "line\nline"])
@@ -109,7 +124,7 @@ def test_it_is_handed_over_on_a_pipe_and_taken_once(monkeypatch: pytest.MonkeyPa
         monkeypatch.delenv(secrets.VARIABLE)
         secrets.take(os.dup(descriptor))
         assert os.read(descriptor, 1) == b"", "nobody else gets it"
-    assert secrets.api_key() == "sk-handed"
+    assert found_key() == "sk-handed"
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(descriptor)
 
