@@ -28,6 +28,11 @@ from core.locks import held
 
 _LONGEST_LINE = 64 * 1024  # of an answer
 LONGEST_COMMAND = 4 * 2**20  # bytes: `approve` carries whole files
+_VOID = "; the trial under way is void and runs again on resume"
+_AND_THEN: Mapping[str, str] = {  # of stopping now
+    "proposing": "; the agent is asked again on resume",
+    **dict.fromkeys(("startup", "training", "evaluating"), _VOID),
+}
 PEER_SECONDS = 2.0  # for a whole command to arrive, and for its answer to be taken: others wait at the door
 
 
@@ -204,6 +209,8 @@ class Control:
                 self.paused = True
                 if phase == "training":
                     return "holds at the next step"
+                if phase == "proposing":
+                    return "holds as soon as the agent has its next answer; a wait of it holds now"
                 return "holds now" if phase == "startup" else "holds before the next trial"
             case "pause-after":
                 self.pause_after = True
@@ -237,7 +244,7 @@ class Control:
                 return "stops after this experiment"
             case "stop-now":
                 self.stopping_now, self.paused = True, False
-                return "stops now; the trial under way is void and runs again on resume"
+                return "stops now" + _AND_THEN.get(phase, "")
         raise UsageError(f"{command}: no run here that could do that")
 
     def _listen(self) -> socket.socket:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST_SAID = 2**20  # bytes of what an agent says about one proposal
 LONGEST_NOTE = 2000  # characters of a note of the agent to itself
-MOST_NOTES = 200  # after which a new one is refused by saying nothing more is written down
 _LEAST_STEP_SECONDS = 0.05
 
 
@@ -48,14 +47,15 @@ class RunDesk:
 
     def done(self) -> None:
         """The proposal is in the journal, or refused: the conversation about it is over."""
-        with suppress(OSError):
-            self._turns.unlink(missing_ok=True)
+        self.forget()
         self.clear()
 
     # --- what it costs
 
     def reserve(self, model: str, tokens: int, dollars: float | None) -> int:
-        """Set aside the most that the next call can cost. Raises CapReached, UsageError."""
+        """Set aside the most that the next call can cost; while the run is paused no call is made. Raises CapReached,
+        CalledOff, UsageError."""
+        self._hold()
         history, limits = self._run.history, self._run.history.engine
         spent = history.spent
         check_caps(
@@ -81,9 +81,9 @@ class RunDesk:
                 log.write(text.encode("utf-8", "replace")[: max(0, MOST_SAID - log.tell())])
 
     def remember(self, text: str) -> None:
-        """Write down a note, as long as there are not too many."""
+        """Write down a note."""
         words = plain(text).strip()[:LONGEST_NOTE]
-        if words and len(self._run.history.memory) < MOST_NOTES:
+        if words:
             self._run.record(Remembered(self._number, words))
 
     def keep(self, turn: Mapping[str, Any]) -> None:
@@ -108,14 +108,28 @@ class RunDesk:
                     turns += [turn] if isinstance(turn, dict) else []
         return turns
 
+    def forget(self) -> None:
+        """Drop the turns that were kept."""
+        with suppress(OSError):
+            self._turns.unlink(missing_ok=True)
+
     # --- where it is
 
     def wait(self, seconds: float, reason: str) -> bool:
         """Wait until the time is over, or the run has to stop: also at its limit of hours."""
         run, seconds = self._run, max(0.0, min(seconds, self._run.seconds_left))
         run.record(AgentWaits(self._number, plain(reason)[:300], seconds))
-        run.control.wait_until(lambda: False, seconds)
+        run.control.wait_until(lambda: run.control.paused, seconds)
+        with suppress(agents.CalledOff):
+            self._hold()  # who says resume has it tried at once
         return not (run.control.stopping or run.control.stopping_now) and run.seconds_left > 0
+
+    def _hold(self) -> None:
+        """Wait here while the user has the run paused. Raises CalledOff where it is to stop."""
+        for event in self._run.hold_if_paused():
+            self._run.record(event)
+        if self._run.control.stopping_now:
+            raise agents.CalledOff
 
     @property
     def stopping(self) -> bool:
@@ -193,6 +207,9 @@ class Paper:
 
     def kept(self) -> list[dict[str, Any]]:
         return list(self.turns)
+
+    def forget(self) -> None:
+        self.turns.clear()
 
     @property
     def folder(self) -> Path:

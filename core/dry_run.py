@@ -14,8 +14,7 @@ from core.events import EngineStarted, RunStarted
 from core.history import fold
 from core.launch import Options
 from core.outlook import Assignment, assignment, check_limits, free_tag, plan
-from core.proposals import LONGEST_PROGRAM
-from core.task import Task
+from core.proposals import program
 from core.workspace import Workspace
 
 
@@ -81,17 +80,6 @@ def _request(workspace: Workspace, wanted: Assignment, options: Options, tag: st
         return edits != sources
 
     return agents.Request(
-        1, sources, _program(workspace.root, task), fold([(started, 0.0), (engine, 0.0)]), task.metric.direction,
+        1, sources, program(workspace.root, task), fold([(started, 0.0), (engine, 0.0)]), task.metric.direction,
         is_new, Paper(scratch), contract=task.contract,
     )  # fmt: skip
-
-
-def _program(root: Path, task: Task) -> str:
-    """The human's instructions, as a run reads them."""
-    if not task.program:
-        return ""
-    try:
-        with open(root / task.folder / task.program, encoding="utf-8", errors="replace") as text:
-            return text.read(LONGEST_PROGRAM)
-    except OSError:
-        return ""

@@ -105,7 +105,7 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
             phase: Phase = "approving" if h.waiting else "starting"
             return replace(h, engine=event, ended=None, paused=None, paused_since=None, phase=phase, waits=None)
         case ev.RunPaused():
-            return replace(h, paused=event, paused_since=time)
+            return replace(h, paused=event, paused_since=time, waits=None)
         case ev.RunContinued():
             return replace(h, paused=None, paused_since=None)
         case ev.RunEnded():

@@ -87,9 +87,8 @@ def propose(run: Run) -> Iterator[Event]:
             proposal, refusals = None, refusals + 1
             yield ProposalRefused(number, refusal.reason, refusal.description)
             run.desk.done()
-            if refusals == REFUSALS_IN_A_ROW:
-                mend = "change program.md or the artifact, or use another --agent"
-                raise RunFailed(f"{refusals} proposals in a row were refused ({refusal.reason}); {mend}") from None
+            if refusals % REFUSALS_IN_A_ROW == 0:
+                yield from give_up(run, refusals, refusal.reason)
         except agents.Unable as trouble:
             yield from run.wait_for_mend(trouble.reason, trouble.mend)
         except agents.CalledOff:
@@ -105,6 +104,14 @@ def propose(run: Run) -> Iterator[Event]:
             dict(proposal.details),
         )
         run.desk.done()
+
+
+def give_up(run: Run, refusals: int, reason: str) -> Iterator[Event]:
+    """So many refusals in a row: an agent that reads what it is told waits for the user, of any other the run ends."""
+    said = f"{refusals} proposals in a row were refused ({reason})"
+    if not run.agent.reads_notes:
+        raise RunFailed(f"{said}; change the artifact, or use another --agent")
+    yield from run.wait_for_mend(said, "change program.md, or tell the agent something, then say resume")
 
 
 def approve(run: Run) -> Iterator[Event]:

@@ -6,7 +6,9 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import agents
@@ -17,9 +19,10 @@ from core.own_words import described
 
 if TYPE_CHECKING:
     from core.run import Run
+    from core.task import Task
 
 LARGEST_SOURCE = 2**20  # characters of one artifact file
-LONGEST_PROGRAM = 100_000  # characters of program.md that are read
+LONGEST_PROGRAM = 500_000  # characters of program.md that are read; what is too long for a prompt, agents refuse
 LONGEST_DESCRIPTION, LONGEST_HYPOTHESIS = 300, 4000  # characters
 
 
@@ -37,15 +40,7 @@ class Proposals:
             yield ProgramRead(history.next_number, program)
 
     def _program(self) -> str:
-        task = self._run.task
-        if not task.program:
-            return ""
-        file = self._run.workspace.root / task.folder / task.program
-        try:
-            with open(file, encoding="utf-8", errors="replace") as text:
-                return text.read(LONGEST_PROGRAM)
-        except OSError:
-            return ""
+        return program(self._run.workspace.root, self._run.task)
 
     def request(self) -> agents.Request:
         """What the agent gets to see: the incumbent's source, the program as it is now, the history."""
@@ -129,6 +124,15 @@ class Proposals:
     def _rejected(self, sources: Mapping[str, str]) -> set[str]:
         """The keys of what the user said no to; an edit is the whole text of a file, whatever it was made on."""
         return {_key({**sources, **p.edits}) for p in self._run.history.rejected}
+
+
+def program(root: Path, task: Task) -> str:
+    """The human's instructions: the file that the task names, else program.md beside task.toml or in the workspace."""
+    beside = root / task.folder
+    for file in [beside / task.program] if task.program else [beside / "program.md", root / "program.md"]:
+        with suppress(OSError), open(file, encoding="utf-8", errors="replace") as text:
+            return text.read(LONGEST_PROGRAM)
+    return ""
 
 
 def _key(sources: Mapping[str, str]) -> str:

@@ -125,6 +125,10 @@ class Desk(Protocol):
         """The turns of this proposal that an engine which was killed has kept."""
         ...
 
+    def forget(self) -> None:
+        """Drop the turns that were kept: going on from them leads nowhere."""
+        ...
+
     @property
     def stopping(self) -> bool:
         """Whether the run is to stop at once."""

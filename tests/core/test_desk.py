@@ -11,15 +11,17 @@ from conftest import git, rates_agent, until
 
 from core import agents, control, opening
 from core import events as ev
-from core.desk import MOST_NOTES, Paper
+from core.desk import Paper
 from core.errors import UsageError
 from core.experiment import Proposal, Repair
 from core.history import fold
 from core.journal import read
 from core.launch import Options
-from core.loop import approve, commit, conclude, decide, move_branch, propose, repair
+from core.loop import REFUSALS_IN_A_ROW, approve, commit, conclude, decide, move_branch, propose, repair
+from core.proposals import program
 from core.run import Run
 from core.spending import Spent, Usage
+from core.task import Budget, Metric, Task
 
 
 class Thinker:
@@ -159,13 +161,10 @@ def test_what_it_says_is_shown_and_bounded(run, monkeypatch):
     run.desk.say("no place")  # and nothing is raised
 
 
-def test_notes_to_itself_stay_and_are_plain_and_bounded(run):
+def test_notes_to_itself_stay_and_are_plain(run):
     run.desk.remember("depth \x1b[31mhelps\x1b[0m\x07 ")
     run.desk.remember("   ")
     assert [(n.number, n.text) for n in run.history.memory] == [(1, "depth helps")]
-    for k in range(MOST_NOTES + 5):
-        run.desk.remember(f"note {k}")
-    assert len(run.history.memory) == MOST_NOTES
 
 
 def test_waiting_ends_when_the_run_is_to_stop_and_says_what_for(run):
@@ -178,6 +177,38 @@ def test_waiting_ends_when_the_run_is_to_stop_and_says_what_for(run):
     thread.join(20)
     assert waited == [False]
     assert run.desk.stopping
+
+
+def test_a_pause_holds_a_wait_and_the_next_call_and_resume_tries_at_once(run):
+    did: list[object] = []
+    thread = threading.Thread(target=lambda: did.append(run.desk.wait(600.0, "down")))
+    thread.start()
+    until(lambda: run.history.waits is not None)
+    assert "a wait of it holds now" in control.send(run.folder, "pause") or run.history.phase != "proposing"
+    until(lambda: run.history.paused is not None)
+    assert run.history.waits is None
+    control.send(run.folder, "resume")
+    thread.join(20)
+    assert did == [True]
+    control.send(run.folder, "pause")
+    thread = threading.Thread(target=lambda: did.append(run.desk.reserve("m", 1, 0.01)))
+    thread.start()
+    until(lambda: run.history.paused is not None)
+    assert run.history.spent.calls == 0
+    control.send(run.folder, "resume")
+    thread.join(20)
+    assert did[1:] == [0]
+
+
+def test_an_agent_that_is_refused_on_and_on_pauses_the_run_until_it_is_told_something(run):
+    run.agent.does = [fails(agents.Refused("no idea"))] * REFUSALS_IN_A_ROW
+    thread = threading.Thread(target=lambda: record(run, propose))
+    thread.start()
+    until(lambda: run.history.paused is not None)
+    assert run.history.paused.reason == "25 proposals in a row were refused (no idea)"
+    control.send(run.folder, "resume")
+    thread.join(20)
+    assert run.history.pending.proposed is not None
 
 
 def test_waiting_does_not_outlast_the_hours_of_the_run(run, toy):
@@ -255,6 +286,16 @@ def test_a_refusal_ends_the_conversation(run):
     record(run, propose)
     assert len(run.agent.asked) == 3
     assert not list((run.folder / "agent").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("place", ["program.md", "task/program.md"])
+def test_a_program_that_the_task_does_not_name_is_found_beside_it_or_in_the_workspace(tmp_path, place):
+    task = Task("task", "t", ("x",), Metric("m", "min"), Budget(1, 1, 1), {})
+    (tmp_path / "task").mkdir()
+    (tmp_path / "program.md").write_text("of the workspace")
+    (tmp_path / place).write_text("this one")
+    assert program(tmp_path, task) == "this one"
+    assert program(tmp_path / "elsewhere", task) == ""
 
 
 def test_the_program_is_recorded_when_it_changes_and_only_then(toy):
