@@ -177,18 +177,6 @@ def changed(line: str, mate: str) -> tuple[int, int]:
     return len(before), len(line) - len(after)
 
 
-def summarise(lines: Iterable[DiffLine]) -> str:
-    """Which files, how many lines came and went."""
-    counts = {"+": 0, "-": 0}
-    files = []
-    for line in lines:
-        if line.kind in counts:
-            counts[line.kind] += 1
-        elif line.kind == "@" and line.text.startswith(FILE):
-            files.append(line.text.removeprefix(FILE))
-    return f"{', '.join(files)}  +{counts['+']} −{counts['-']}" if any(counts.values()) else ""
-
-
 def compare(old: Mapping[str, str], new: Mapping[str, str], context: int = CONTEXT) -> str:
     """The unified diff of two sets of files, path -> text; a path that one side has not is empty there."""
     parts: list[str] = []

@@ -10,7 +10,7 @@ from recorded_run import write_run
 
 from core import events as ev
 from tui.diffs import CONTEXT, DiffLine, Pair, diff_lines
-from tui.sheet import AT_ONCE, Way, all_of, beginning, lay_out
+from tui.sheet import AT_ONCE, Packed, Way, all_of, beginning, lay_out
 from tui.widgets.diff import DiffView
 from tui.widgets.log import LogView
 
@@ -37,6 +37,30 @@ def add(engine: Engine, number: int, diff: str) -> None:
         ev.Proposed(number, "p", 13, {}, f"number {number}", "", {}), ev.Committed(number, "c" * 40, "r", diff, 9),
         ev.Judged(number, "discard", "worse", 13, 0.1), ev.ExperimentDone(number),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("way", [Way(), Way(paired=True), Way(wrap=12), Way(True, 9, False)])
+def test_what_is_packed_is_what_was_laid_out(way: Way) -> None:
+    lines = [
+        DiffLine("@", 7, "experiment 7"),
+        *diff_lines(LONG[:60_000]),
+        DiffLine("@", 6, "experiment 6"),
+        *diff_lines(NASTY),
+    ]
+    packed, plain = all_of(lambda: iter(lines), lambda digits: way, lambda: False), lay_out(lines, way)
+    assert packed is not None
+    assert len(lines) > AT_ONCE
+    assert isinstance(packed.rows, Packed)
+    assert len(packed.rows) == len(plain.rows)
+    assert list(packed.rows) == list(plain.rows)
+    assert packed.rows[-3:] == list(plain.rows)[-3:]
+    assert packed.rows[len(plain.rows) // 2] == plain.rows[len(plain.rows) // 2]
+    with pytest.raises(IndexError):
+        packed.rows[len(plain.rows)]
+    for what in ("whole", "way", "longest", "gutter", "hunks", "summary", "places"):
+        assert getattr(packed, what) == getattr(plain, what)
+    assert packed.places[6] > packed.places[7] == 0
+    assert all_of(lambda: iter(lines * 9), lambda digits: way, lambda: True) is None
 
 
 async def test_of_a_long_diff_the_beginning_is_there_at_once(recorded: Path) -> None:

@@ -12,8 +12,9 @@ from rich.cells import cell_len
 
 from tui import text
 from tui.chart import LABEL_CELLS, Point, Scale, View, columns, draw, index_of, limits, pointed, points, rail
-from tui.diffs import diff_lines, summarise
+from tui.diffs import diff_lines
 from tui.feed import Feed
+from tui.sheet import Way, lay_out
 from tui.ticks import ticks
 from tui.widgets.diff import coloured
 from tui.widgets.paint import cell, fit, part, shorten
@@ -244,7 +245,7 @@ def test_a_diff_is_numbered_and_lines_that_look_like_headers_are_not_taken_for_t
         ("+", 12, 'BELL = ""'),
         (" ", 13, "END = 1"),
     ]
-    assert summarise(lines) == "train.py  +2 −1"
+    assert lay_out(lines, Way()).summary == "train.py  +2 −1"
 
 
 def test_colours_leave_the_text_as_it_is() -> None:

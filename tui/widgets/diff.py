@@ -18,7 +18,7 @@ from core.experiment import Experiment
 from core.history import Pending
 from tui import text
 from tui.diffs import DiffLine, Pair, changed, each_line
-from tui.sheet import AT_ONCE, Lines, Sheet, Way, all_of, beginning, lay_out
+from tui.sheet import Lines, Packed, Sheet, Way, all_of, beginning, lay_out
 from tui.told import about, folded, no_diff
 from tui.widgets.lines import LineView
 from tui.widgets.paint import Piece, cell, crop
@@ -104,11 +104,13 @@ class DiffView(LineView[DiffLine | Pair]):
         diff: str | None = None,
         beside: Experiment | None = None,
         trouble: str = "",
+        said: Sequence[str] = (),
     ) -> None:
         """Show another experiment, from its top; the same one stays where it is.
 
         diff: against something else than its parent, namely `beside`; `trouble`: why it is against its parent after
-        all. The baseline has none: there stands what the `run` said before it began.
+        all. The baseline has none: there stands what the `run` said before it began. `said`: what the agent says while
+        there is no proposal yet; its end is shown.
         """
         own = diff_of(entry)
         found, brief = (own if diff is None else diff) or "", self.size.height < _ROOMY
@@ -117,6 +119,9 @@ class DiffView(LineView[DiffLine | Pair]):
         if trouble:
             instead = f"{trouble}; below, what it changed" if found else trouble
             head += [DiffLine("", None, row, "pausing") for row in folded(instead, width)]
+        if said:
+            rows = [row for line in said[-max(1, self.size.height) :] for row in folded(line, self.size.width - 2)]
+            head += [DiffLine("", None, row, "dim") for row in rows[-max(1, self.size.height - len(head)) :]]
         key = (entry.number, found, diff is None, head, width, brief) if entry else None
         if key == self._shown:
             return
@@ -193,7 +198,7 @@ class DiffView(LineView[DiffLine | Pair]):
         sheet = self._sheet
         if sheet.way == self._way(sheet.gutter):
             self._take(sheet)
-        elif sheet.whole and len(sheet.lines) <= AT_ONCE:
+        elif sheet.whole and not isinstance(sheet.rows, Packed):
             self._take(lay_out(sheet.lines, self._way(sheet.gutter)))
         else:
             self._lay_out_all(self._lines, self._way)
