@@ -1,7 +1,8 @@
-"""Whether a cap on dollars can be kept at all: only where the most that a call can cost is known before it is made."""
+"""Whether a cap can be kept at all, and lets a call through: refused before a run begins where it cannot."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,8 +27,21 @@ def runs_commands(agent: str) -> bool:
     return kind == "command" or (kind == "hybrid" and runs_commands(rest))
 
 
+def spends(agent: str) -> bool:
+    """Whether anything this agent does can cost tokens or dollars."""
+    return runs_commands(agent) or model_of(agent, {}) is not None
+
+
+def check_use(agent: str, max_dollars: float | None, max_tokens: int | None) -> None:
+    """Refuse caps that are given for an agent that spends nothing. Raises UsageError."""
+    if spends(agent) or (max_dollars is None and max_tokens is None):
+        return
+    flag = "--max-dollars" if max_dollars is not None else "--max-tokens"
+    raise UsageError(f"{flag}: the agent {agent.partition(':')[0]} spends nothing, so it needs no cap; leave it out")
+
+
 def check_cap(agent: str, options: Mapping[str, Any], max_dollars: float | None) -> None:
-    """Refuse a cap on dollars for an agent whose calls have no known price. Raises UsageError."""
+    """Refuse a cap on dollars where no call has a known price, or none fits into it. Raises UsageError."""
     if max_dollars is None:
         return
     if runs_commands(agent):
@@ -36,7 +50,28 @@ def check_cap(agent: str, options: Mapping[str, Any], max_dollars: float | None)
     model = model_of(agent, options)
     if model is None:
         return  # it costs nothing
+    from core.agents.claude import MAX_TOKENS
     from core.agents.prices import MEND, price
 
-    if price(options) is None:
+    if (known := price(options)) is None:
         raise UsageError(f"--max-dollars: the price of {model} is not known; {MEND}")
+    least = known.worst(0, 0, MAX_TOKENS)
+    if least > max_dollars:
+        least = math.ceil(least * 1000 - 1e-6) / 1000
+        raise UsageError(
+            f"--max-dollars: no call fits into ${max_dollars:g}; an answer of {model} alone can cost ${least:g}, "
+            f"and the prompt comes on top: without a cap, --dry-run says how much"
+        )
+
+
+def check_token_cap(agent: str, options: Mapping[str, Any], max_tokens: int | None) -> None:
+    """Refuse a cap on tokens into which no call of a model fits. Raises UsageError."""
+    if max_tokens is None or model_of(agent, options) is None:
+        return
+    from core.agents.claude import MAX_TOKENS
+
+    if max_tokens < MAX_TOKENS:
+        raise UsageError(
+            f"--max-tokens: no call fits into {max_tokens:,} tokens; an answer alone may have {MAX_TOKENS:,}, "
+            f"and the prompt comes on top: without a cap, --dry-run says how much"
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import agents
-from core.caps import check_cap, model_of, runs_commands
+from core.caps import check_cap, check_token_cap, check_use, model_of, runs_commands
 from core.desk import Paper
 from core.errors import UsageError
 from core.events import EngineStarted, RunStarted
@@ -41,7 +41,9 @@ def first_prompt(options: Options) -> FirstPrompt:
     wanted = assignment(workspace, options)
     tag = free_tag(workspace, options.tag)
     agents.check(options.agent, options.agent_options)
+    check_use(options.agent, options.max_dollars, options.max_tokens)
     check_cap(options.agent, options.agent_options, options.max_dollars)
+    check_token_cap(options.agent, options.agent_options, options.max_tokens)
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as scratch:
         request = _request(workspace, wanted, options, tag, Path(scratch))
         text, model, tokens, dollars = _ask(request, options)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core import agents, sandbox
-from core.caps import check_cap
+from core.caps import check_cap, check_token_cap, check_use
 from core.errors import Busy, UsageError
 from core.events import ApprovalTurned, EngineStarted, RunStarted
 from core.history import History, fold
@@ -43,7 +43,9 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     task, folder = wanted.task, wanted.folder
     tag = free_tag(workspace, options.tag)
     agent = agents.get(options.agent, options.seed, options.agent_options)
+    check_use(options.agent, options.max_dollars, options.max_tokens)
     check_cap(options.agent, options.agent_options, options.max_dollars)
+    check_token_cap(options.agent, options.agent_options, options.max_tokens)
     prepared = prepare(task, workspace.root / folder, options.device, None, progress)
     _lock_device(prepared, workspace.root / RUNS / tag)
     ready_device(prepared, workspace.root / folder, progress)
@@ -95,7 +97,9 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     engine = _limits(options, history)
     _check_branch(workspace, history)
     agent = agents.get(started.agent, started.seed, engine.agent_options)
+    check_use(started.agent, options.max_dollars, options.max_tokens)  # one that it has had is no reason to end here
     check_cap(started.agent, engine.agent_options, engine.max_dollars)
+    check_token_cap(started.agent, engine.agent_options, engine.max_tokens)
     prepared = prepare(task, workspace.root / started.task_folder, started.device, started.fingerprint, progress)
     _lock_device(prepared, run_folder)
     ready_device(prepared, workspace.root / started.task_folder, progress)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core import agents
-from core.caps import check_cap
+from core.caps import check_cap, check_token_cap, check_use
 from core.control import alive
 from core.errors import Busy, UsageError
 from core.events import RunStarted
@@ -69,6 +69,8 @@ def look(options: Options) -> Outlook:
     tried("hours", partial(check_limits, replace(limitless, hours=options.hours)))
     options = limitless if troubles else options
     tried("agent", partial(agents.check, options.agent, options.agent_options))
+    tried("agent", partial(check_use, options.agent, options.max_dollars, options.max_tokens))
+    tried("agent", partial(check_token_cap, options.agent, options.agent_options, options.max_tokens))
     tried("max_dollars", partial(check_cap, options.agent, options.agent_options, options.max_dollars))
     workspace: Workspace | None = tried("workspace", lambda: Workspace(Path(options.workspace)))
     if workspace is None:

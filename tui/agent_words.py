@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,10 @@ from tui.tail import as_float
 UNCONFINED = "unconfined"
 _LONGEST_NAME = 28  # characters
 _TIMES = ("", "once", "twice")
+_DROPPED_TOLD = 5  # paths
+_SERVER = re.compile(
+    r"(.*?\b[45]\d\d [a-z ]+: )(.+?)(; the server asks for .*)?"
+)  # what stands before the server's words
 
 
 # --- who -------------------------------------------------------------------------------------------------------------
@@ -116,19 +121,26 @@ def mends(history: History) -> bool:
     return able and crashed and history.phase == "deciding"
 
 
+def pays(history: History) -> bool:
+    """Whether this run's agent calls a model itself, so that there is something to spend."""
+    kind, _, ideas = (history.run.agent if history.run else "").partition(":")
+    return "claude" in (kind, (ideas or "claude").partition(":")[0] if kind == "hybrid" else "")
+
+
 def spending(history: History) -> str:
-    """`$0.42 of $5`, `31.2k tokens of 1M`; empty where nothing was called and nothing is capped."""
+    """`$0.42 of $5`, `31.2k tokens of 1M`; `up to` where calls are open. Empty where nothing was called and nothing is
+    capped, or can be spent."""
     spent, engine = history.spent, history.engine
     most, most_tokens = (engine.max_dollars, engine.max_tokens) if engine else (None, None)
-    lost = bool(spent.open) and not thinks(history)  # calls of which nobody knows what they did cost
+    if not (spent.calls or pays(history)):
+        return ""
+    up_to = "up to " * bool(spent.open)  # under way, or broken off: of none is known what it did cost
     told = []
     if most is not None or spent.worst_dollars:
-        value = spent.worst_dollars if lost else spent.dollars
-        told.append(f"{'up to ' * lost}{dollars(value)}{f' of {cap(most)}' if most is not None else ''}")
+        told.append(f"{up_to}{dollars(spent.worst_dollars)}{f' of {cap(most)}' if most is not None else ''}")
     if most_tokens is not None or (not told and spent.worst_tokens):
-        value = spent.worst_tokens if lost else spent.tokens
         of = f" of {text.quantity(most_tokens)}" if most_tokens is not None else ""
-        told.append(f"{'up to ' * lost}{text.quantity(value)} tokens{of}")
+        told.append(f"{up_to}{text.quantity(spent.worst_tokens)} tokens{of}")
     return ", ".join(told)
 
 
@@ -140,8 +152,10 @@ def bill(history: History) -> list[str]:
     cached = f", {100 * spent.cached / spent.tokens:.0f} % from the cache" if spent.cached and spent.tokens else ""
     calls = f"{spent.calls} call{'s' * (spent.calls != 1)}"
     told = [f"spent {words}: {spent.tokens:,} tokens in {calls}{cached}"]
-    if spent.open and not thinks(history):
-        n = len(spent.open)
+    under_way = bool(spent.open) and thinks(history) and not (history.waits or history.paused or history.ended)
+    if under_way:
+        told.append("a call is under way: it counts as the most it can cost")
+    if n := len(spent.open) - under_way:
         told.append(
             f"{n} call{'s' * (n != 1)} broke off: what {'they' if n > 1 else 'it'} did cost is not known and "
             f"counts as the most it can have been"
@@ -170,12 +184,19 @@ def waits_seconds(history: History, now: float) -> float | None:
     return left if math.isfinite(left) and left > 0 else None
 
 
+def quoted(reason: str) -> str:
+    """Why the agent waits, on a line; in it the words of a server marked as its own: `429 rate limit: “slow down”`."""
+    reason = text.one_line(reason)
+    found = _SERVER.fullmatch(reason)
+    return f"{found[1]}“{found[2]}”{found[3] or ''}" if found else reason
+
+
 def waits(history: History, now: float, longest: int = 300) -> str:
     """`529 overloaded: again in 0:43`; empty where nothing is waited for."""
     left = waits_seconds(history, now)
     if left is None or history.waits is None:
         return ""
-    again, reason = f"again in {text.clock(math.ceil(left))}", text.one_line(history.waits.reason)
+    again, reason = f"again in {text.clock(math.ceil(left))}", quoted(history.waits.reason)
     room = longest - len(again) - 2
     return f"{reason if len(reason) <= room else reason[: max(0, room - 1)] + '…'}: {again}"
 
@@ -200,10 +221,19 @@ def repairs(entry: Experiment | Pending) -> str:
     return f"repaired {_times(len(entry.repairs))}: {reasons}"
 
 
+def dropped(entry: Experiment | Pending) -> str:
+    """Which files its agent changed besides, which are no part of the artifact; empty where none."""
+    paths = details_of(entry).get("dropped")
+    if not isinstance(paths, list | tuple) or not paths:
+        return ""
+    more = f" and {len(paths) - _DROPPED_TOLD} more" if len(paths) > _DROPPED_TOLD else ""
+    return f"it changed besides, which was dropped: {text.one_line(', '.join(map(str, paths[:_DROPPED_TOLD])))}{more}"
+
+
 def origin(entry: Experiment | Pending) -> str:
-    """What it did cost, what it was mended of, and that its agent had the user's rights."""
+    """What it did cost, what it was mended of, that its agent had the user's rights, what was dropped of it."""
     rights = f"{UNCONFINED}: its agent ran with your rights" if unconfined(entry) else ""
-    return "; ".join(filter(None, (cost(entry), repairs(entry), rights)))
+    return "; ".join(filter(None, (cost(entry), repairs(entry), rights, dropped(entry))))
 
 
 def _times(count: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from core.commands import digest
 from core.errors import UsageError
 from core.events import ApprovalAwaited
+from core.own_words import described
 from tui import programs, text
 from tui.diffs import compare, tally, undone
 from tui.editing import Copies, Copy, first_change
@@ -25,6 +27,7 @@ class Approval:
         self._cockpit = cockpit
         self._sources, self._copies = Sources(cockpit.run_folder), Copies()
         self._own: tuple[ApprovalAwaited, Copy] | None = None  # the user's version, and what it is a version of
+        self._sent: ApprovalAwaited | None = None  # what a version was sent of, that the engine may be taking just now
 
     def close(self) -> None:
         """Remove the copies made for the editor."""
@@ -37,7 +40,7 @@ class Approval:
         return None if self._cockpit.over or pending is None else pending.awaited
 
     async def look(self) -> None:
-        """Take the question away where it was answered elsewhere."""
+        """Take the question away where it was answered elsewhere, and say that a version of the user's was not used."""
         from tui.screens.answer import AnswerScreen
 
         cockpit = self._cockpit
@@ -45,6 +48,12 @@ class Approval:
         if isinstance(screen, AnswerScreen) and screen.awaited != self._awaited:
             await cockpit.pop_screen()
             cockpit.say("done", f"#{screen.awaited.number} waits no more: it was answered elsewhere")
+        pending, sent = cockpit.state.history.pending, self._sent if "approve" in cockpit.sender.pending else None
+        if self._own and self._own[0] not in (sent, pending.awaited if pending else None):
+            (awaited, copy), self._own = self._own, None
+            if self._changed(copy):
+                kept = f"its text is kept in {text.one_line(str(copy.folder))}"
+                cockpit.say("failed", f"#{awaited.number} was answered elsewhere: your version was not used; {kept}")
 
     async def toggle(self, on: bool) -> None:
         """Turn approval off if it is on, else on; of one that waits this decides, so that is asked first."""
@@ -71,8 +80,10 @@ class Approval:
             experiments.select(awaited.number, follow=experiments.following and newest)
             pending = cockpit.state.history.pending
             said = text.one_line(pending.proposed.description) if pending and pending.proposed else ""
-            self._show_version(awaited)
-            await cockpit.push_screen(AnswerScreen(awaited, f"{said}   {tally(awaited.diff)}", self._edited(awaited)))
+            self._sent = None
+            called = self._show_version(awaited, said)
+            title = called or f"{said}   {tally(awaited.diff)}"
+            await cockpit.push_screen(AnswerScreen(awaited, title, self._edited(awaited)))
 
     async def reply(self, reply: Reply) -> None:
         """The user's word, given in the question that is open."""
@@ -103,6 +114,7 @@ class Approval:
             cockpit.say("failed", f"#{number} waits on: {text.one_line(str(error))}")
             return
         if edits:
+            self._sent = awaited
             cockpit.command("approve", lambda _: self._settled(number), number=number, edits=edits, seen=seen)
         else:
             cockpit.command("approve", number=number, seen=seen)
@@ -110,22 +122,28 @@ class Approval:
     def _version(self, awaited: ApprovalAwaited) -> Copy | None:
         return self._own[1] if self._own and self._own[0] == awaited else None
 
-    def _show_version(self, awaited: ApprovalAwaited) -> None:
-        """The diff pane shows what a yes would approve: the user's version, where there is one."""
+    def _show_version(self, awaited: ApprovalAwaited, said: str) -> str:
+        """The diff pane comes to the front and shows what a yes would approve: the user's version, where there is one.
+        Returns what that will be called, in place of what was `said` of the proposal; empty where there is none."""
         research, copy, diff, named = self._cockpit.research, self._version(awaited), None, "your version"
-        try:
-            changed = copy.changed() if copy is not None else {}
-        except UsageError:
-            changed = {}  # the question says what is wrong with it
+        called, changed = "", self._changed(copy)
         if copy is not None and changed:
             try:
                 before = {path: undone(new, of_file(awaited.diff, path)) for path, new in copy.written.items()}
             except ValueError:  # a journal whose texts and diffs disagree
                 before, named = dict(copy.written), "your version, against the proposal"
-            diff = compare(before, {**copy.written, **changed})
+            after = {**copy.written, **changed}
+            diff, called = compare(before, after), described(before, after, said)
         research.diffs.show_own(awaited, diff, named)
-        if diff is not None:
-            research.activate("diff")
+        research.activate("diff")
+        return text.one_line(called)
+
+    def _changed(self, copy: Copy | None) -> Mapping[str, str]:
+        """What the user made of it; nothing where it cannot be read: the question says what is wrong with it."""
+        try:
+            return copy.changed() if copy is not None else {}
+        except UsageError:
+            return {}
 
     def _settled(self, number: int) -> None:
         self._own = None

@@ -191,10 +191,11 @@ def resume(tag: str | None, plain: bool, as_json: bool, workspace: Path | None, 
 @TAG
 @WORKSPACE
 def results(tag: str | None, workspace: Path | None) -> int:
-    """All experiments as tab-separated values, in the original's columns."""
+    """All experiments in a table; off a terminal as tab-separated values, in the original's columns."""
     from tui import report
 
-    click.echo(report.results(find(workspace, tag)), nl=False)
+    folder = find(workspace, tag)
+    click.echo(report.results_table(folder) if sys.stdout.isatty() else report.results(folder), nl=False)
     return 0
 
 

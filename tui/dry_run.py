@@ -28,7 +28,13 @@ def show(options: Options) -> int:
     if options.max_dollars is not None or options.max_tokens is not None:
         caps = [agent_words.cap(options.max_dollars)] if options.max_dollars is not None else []
         caps += [f"{options.max_tokens:,} tokens"] if options.max_tokens is not None else []
-        said.append(f"the run ends before it can have cost more than {' or '.join(caps)}")
+        dear = options.max_dollars is not None and first.dollars is not None and first.dollars > options.max_dollars
+        long = options.max_tokens is not None and first.tokens is not None and first.tokens > options.max_tokens
+        said.append(
+            f"no call fits into {caps[0 if dear else -1]}: not one would be made"
+            if dear or long
+            else f"the run ends before it can have cost more than {' or '.join(caps)}"
+        )
     for line in (*said, f"nothing was started; it would be: {first.plan}"):
         say(line)
     return 0

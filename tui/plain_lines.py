@@ -65,7 +65,9 @@ def tell_agent(event: ev.Event) -> list[str]:
     """What the agent waits for, notes, mends."""
     match event:
         case ev.AgentWaits():
-            return [f"{numbered(event.number)} {text.one_line(event.reason)}: again in {text.clock(event.seconds)}"]
+            return [
+                f"{numbered(event.number)} {agent_words.quoted(event.reason)}: again in {text.clock(event.seconds)}"
+            ]
         case ev.Remembered():
             return [f"{numbered(event.number)} the agent's note to itself: {text.one_line(event.text)}"]
         case ev.RepairProposed():

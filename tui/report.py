@@ -17,7 +17,7 @@ from core.launch import command_for, resume_command
 from core.own_words import BY_HAND
 from tui import agent_words, asked, text
 from tui.feed import State
-from tui.going_on import as_typed
+from tui.going_on import as_typed, for_more, last_words
 from tui.tail import events
 from tui.told import no_diff, ruled
 
@@ -164,6 +164,9 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     command, shows = resume_command(run_folder), command_for(run_folder, f"diff {s['waiting']}")
     goes_on = f"go on with: {command}" if command else "its folder lies in no repository, so it can only be looked at"
     mend = {
+        "done": ""
+        if imported
+        else "; ".join(filter(None, (last_words(s["ended"]), for_more(s["ended"], s["agent"], command)))),
         "gone": f"its engine is gone{_why_gone(run_folder)}; {goes_on}",
         "stopped": goes_on,
         "paused": f"since {_clock(s['paused_since'])}: {s['paused'] or 'by the user'}; " + (s["mend"] or goes_on),
@@ -174,11 +177,11 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     }
     if s["waits"] and s["state"] == "running":
         again = text.time_of_day(s["waits"]["until"], "%H:%M:%S")  # in how long would be news to --watch each second
-        lines.append(f"{s['waits']['reason']}: again at {again}")
+        lines.append(f"{agent_words.quoted(s['waits']['reason'])}: again at {again}")
     lines += [f"its ideas arm cannot work: {s['no_ideas']}"] if s["no_ideas"] else []
     lines += s["spent"]["words"]
     lines += _wishes(s)
-    lines += [mend[s["state"]]] if s["state"] in mend else []
+    lines += [said] if (said := mend.get(s["state"])) else []
     return "\n".join(as_typed(text.one_line(line), s["tag"], command) for line in lines)
 
 
@@ -211,6 +214,13 @@ def results(run_folder: Path) -> str:
     return results_tsv(history(run_folder))
 
 
+def results_table(run_folder: Path) -> str:
+    """The same for people."""
+    from tui.results import table
+
+    return table(history(run_folder), shutil.get_terminal_size().columns)
+
+
 def diff(run_folder: Path, number: int | None) -> str:
     """What an experiment changed, headed by what it was about and what became of it. None: the one that waits for the
     user's yes or is under way, else the newest."""
@@ -220,12 +230,13 @@ def diff(run_folder: Path, number: int | None) -> str:
         begun = pending is not None and pending.proposed is not None
         number = pending.number if pending and begun else len(h.experiments) - 1
     if pending and pending.number == number and pending.proposed and not pending.again:
+        took = f"\n{told}" if (told := agent_words.origin(pending)) else ""
         if pending.awaited:
-            head = f"experiment {number}: {pending.proposed.description} (waits for your yes)"
+            head = f"experiment {number}: {pending.proposed.description} (waits for your yes){took}"
             return f"{head}\n{pending.proposed.hypothesis}\n\n{pending.awaited.diff}"
         if pending.committed or number:
             changes = pending.committed.diff if pending.committed else "(not committed yet)"
-            return f"experiment {number}: {pending.proposed.description} (under way)\n\n{changes}"
+            return f"experiment {number}: {pending.proposed.description} (under way){took}\n\n{changes}"
     for e in h.experiments:
         if e.number == number:
             score = f"{text.exact(e.measurement.value)}, " if e.measurement else ""

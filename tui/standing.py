@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tui import agent_words, pace, text
 from tui.feed import State
-from tui.going_on import as_typed, sibling
+from tui.going_on import as_typed, for_more, sibling
 
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")
 HELD = "held"  # a replay whose clock stands still
@@ -44,12 +44,7 @@ def _standing(state: State, now: float) -> Standing:
         if h.ended.reason == "failed":
             return Standing(text.CRASHED, "FAILED", message, over=True, trouble=True)
         if h.ended.reason == "done" and command:
-            resume = f"for more: `{command} --experiments 20`"
-            agent, _, script = h.run.agent.partition(":") if h.run else ("", "", "")
-            if agent == "scripted" and message != "the limit was reached":  # it has replayed all that it was given
-                resume = f"write more patches to {text.one_line(script)}, then: `{command} --experiments N`"
-            if "--max-" in message:  # the words of a cap hold the command that goes on
-                resume = ""
+            resume = for_more(h.ended.message, h.run.agent if h.run else "", command)
         word = "DONE" if h.ended.reason == "done" else "STOPPED"
         return Standing(text.ENDED, word, "; ".join(filter(None, (message, resume))), over=True)
     if state.alive is False and h.run is None:

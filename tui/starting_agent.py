@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core import secrets
+from core.caps import spends
 from core.errors import UsageError
 from core.launch import Options
 from tui import text
@@ -62,13 +63,17 @@ def wish_of(chosen: Choices, given: Options, wrong: dict[str, str]) -> dict[str,
         told |= agent_options(agent, {"model": (chosen.model.strip() or None) if calls else None})
     except UsageError as error:
         wrong["agent"] = str(error)
-    cap = None
+    caps: dict[str, Any] = {"max_dollars": given.max_dollars, "max_tokens": given.max_tokens}
+    if agent != given.agent and not spends(agent):
+        caps = {"max_dollars": None, "max_tokens": None}
+    if calls:
+        caps["max_dollars"] = None
     if calls and chosen.max_dollars.strip():
         try:
-            cap = float(chosen.max_dollars)
+            caps["max_dollars"] = float(chosen.max_dollars)
         except ValueError:
             wrong["max_dollars"] = "must be a number of dollars above 0"
-    return {"agent": agent, "agent_options": told, "max_dollars": cap if calls else given.max_dollars}
+    return {"agent": agent, "agent_options": told, **caps}
 
 
 class KeyLook:

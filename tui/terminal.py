@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from tui import text
 from tui.feed import State
@@ -75,3 +77,10 @@ def gone() -> Callable[[], bool]:
     poll = select.poll()
     poll.register(stdin.fileno(), 0)
     return lambda: any(what & (select.POLLHUP | select.POLLERR) for _, what in poll.poll(0))
+
+
+def hang_up() -> None:
+    """End as a process whose terminal is gone does; nohup has that ignored, and to wait for keys would then spin."""
+    with suppress(ValueError):  # not in a main thread
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGHUP)

@@ -228,12 +228,10 @@ def _agent(history: History, entry: Experiment | Pending, width: int) -> list[Wo
     who = ", ".join(text.one_line(str(details[key])) for key in ("agent", "model") if details.get(key))
     arm = text.one_line(str(details.get("arm") or ""))
     who = f"{who or 'the agent'}, of its {arm}" if arm else who
-    dropped = details.get("dropped")
     said = [f"proposed by {who}"] if who else []
     said += [f"its ideas arm could not be asked: {why}"] if (why := agent_words.no_ideas(entry)) else []
     said += [cost] if (cost := agent_words.cost(entry)) else []
-    if isinstance(dropped, list | tuple) and dropped:
-        said.append(f"it changed besides, which was dropped: {text.one_line(', '.join(map(str, dropped)))}")
+    said += [dropped] if (dropped := agent_words.dropped(entry)) else []
     said += agent_words.bill(history) if isinstance(entry, Pending) else []
     return _section("the agent", [(row, "dim") for line in said for row in _paragraph(line, width, _LONGEST)])
 

@@ -20,17 +20,19 @@ from textual.screen import Screen
 
 from core.launch import command_for
 from tui import asked, config, text
+from tui.agent_words import mends
 from tui.away import Look, last_look, on_return
 from tui.feed import Feed, State
+from tui.going_on import last_words
 from tui.keys import KEYS, taken_twice
 from tui.memory import settle
 from tui.screens.arranged import ArrangedScreen
 from tui.screens.research import ResearchScreen
 from tui.standing import last_crash, standing
-from tui.terminal import Terminal, gone, title
+from tui.terminal import Terminal, gone, hang_up, title
 from tui.themes import THEMES, ThemedApp
 from tui.widgets.experiments import ExperimentList
-from tui.widgets.status import Notice, Stage
+from tui.widgets.saying import Notice, Stage
 
 READ_EVERY_SECONDS = 0.2
 READ_AT_LEAST_EVERY_SECONDS = 1.0  # where nothing has come for a while
@@ -179,6 +181,8 @@ class RunWindow(ThemedApp[Left]):
         settled = was_paused != self.paused or asked.took_effect(self._about, was.history, state.history)
         if settled and self._notice and self._notice.stage == "done":
             self._notice = None  # what was announced is there: it speaks for itself
+        if self._notice and self._about == NEWS and (self.over or (mends(state.history) and not mends(was.history))):
+            self._notice = None  # stale beside why the run ended, or what has to be mended
         if self._caught_up and not state.replay and (rejected := _rejected(was, state)):
             self.say("done", rejected, about=NEWS)
         if self._notice and self._notice.words == GREETING and _speaks(state, self.clock()):
@@ -198,7 +202,9 @@ class RunWindow(ThemedApp[Left]):
             self.say("away", news)
 
     def _news(self) -> str:
-        return on_return(self.state.history, self._last_look, self.clock())
+        told, ended = on_return(self.state.history, self._last_look, self.clock()), self.state.history.ended
+        why = standing(self.state, self.clock()).detail if told and ended and last_words(ended.message) else ""
+        return "; ".join(filter(None, (why, told)))  # why it ended stands in the same place
 
     def _tell(self, was: State) -> None:
         """Ring and say so where something happened that somebody in another window wants to know."""
@@ -219,9 +225,7 @@ class RunWindow(ThemedApp[Left]):
 
     def _tick(self) -> None:
         if not self.is_headless and self._terminal_gone():
-            with suppress(ValueError):  # not in a main thread
-                signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored; to wait for keys would spin
-            signal.raise_signal(signal.SIGHUP)
+            hang_up()
         settled = self._notice and self._notice.stage not in ("pending", "away")
         aged = time.monotonic() - self._noticed_at
         if settled and aged > (REPLAYED_NEWS_SECONDS if self.state.replay else NOTICE_SECONDS):

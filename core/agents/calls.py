@@ -1,4 +1,6 @@
-"""One call of a model, paid for honestly: set aside before it, settled after it, tried again for ever where that helps.
+"""One call of a model, paid for honestly: set aside before it, settled after it, tried again where that helps.
+
+For ever where a try costs nothing; answers that break off may each be charged, so after some of them the user is asked.
 
 What a call did cost is never counted as less than it can have been. One that broke off after its usage was reported
 counts with that input and the longest output; one of which nothing is known counts as it was set aside.
@@ -17,6 +19,7 @@ from core.agents.prices import Price
 from core.spending import Usage
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0  # seconds
+MOST_BROKEN = 10  # tries of one turn that came to nothing and may each have been charged
 OVERHEAD = 4000  # tokens that a server may add to a prompt of its own: how tools are used, marks of each turn
 
 
@@ -25,11 +28,25 @@ class Trouble(Exception):
 
     mend: set where waiting does not help: what the user must do. after: the seconds that the server asks us to wait.
     spent: what it did cost at most, where that is known; None: as it was set aside.
+    provoked: whether it was what we sent that the server minds.
     """
 
-    def __init__(self, reason: str, *, mend: str = "", after: float | None = None, spent: Usage | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        mend: str = "",
+        after: float | None = None,
+        spent: Usage | None = None,
+        provoked: bool = False,
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.mend, self.after, self.spent = reason, mend, after, spent
+        self.reason, self.mend, self.after, self.spent, self.provoked = reason, mend, after, spent, provoked
+
+    @property
+    def charged(self) -> bool:
+        """Whether it may have cost something."""
+        return self.spent != Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +61,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An answer and what it did cost, as it is kept."""
+    """An answer and what it did cost, as it is kept. `model`: whose it is; another one's is of no use to a model."""
 
     answer: Answer
     call: int
     dollars: float | None
+    model: str = ""
 
     def settle(self, desk: Desk) -> None:
         """Settle its call. What no server has counted counts as it was set aside."""
@@ -63,7 +81,7 @@ class Turn:
         turn = record["turn"]
         answer = {**turn["answer"], "usage": Usage(**turn["answer"]["usage"])}
         answer["unreadable"] = tuple(answer["unreadable"])
-        return cls(Answer(**answer), turn["call"], turn["dollars"])
+        return cls(Answer(**answer), turn["call"], turn["dollars"], turn.get("model", ""))
 
 
 class Calls:
@@ -90,7 +108,7 @@ class Calls:
 
         Raises Unable, CalledOff, agents.CapReached or agents.Refused.
         """
-        tries = 0
+        tries = broken = 0
         while True:
             if desk.stopping:
                 raise CalledOff
@@ -100,8 +118,16 @@ class Calls:
             except Trouble as trouble:
                 if trouble.spent is not None:
                     desk.settle(call, trouble.spent, self._dollars(trouble.spent, trouble.spent.cache_write))
+                if trouble.provoked:
+                    desk.forget()  # or every resume would go through the same conversation to the same refusal
                 if trouble.mend:
                     raise Unable(trouble.reason, trouble.mend) from None
+                broken += trouble.charged and self.worst(ask) != 0.0
+                if broken >= MOST_BROKEN:
+                    reason = (
+                        f"{broken} answers in a row broke off; each may have been charged (the last: {trouble.reason})"
+                    )
+                    raise Unable(reason, "look at the server and the way to it, then say resume") from None
                 seconds, reason = self._patience(trouble, tries)
                 tries += 1
                 desk.say(f"\n[{reason}]\n")
@@ -109,7 +135,7 @@ class Calls:
                     raise CalledOff from None
                 continue
             cost = self._dollars(answer.usage, answer.hour_writes) if answer.counted else self.worst(ask)
-            turn = Turn(answer, call, cost)
+            turn = Turn(answer, call, cost, self._model)
             desk.keep(turn.record())
             turn.settle(desk)
             return turn

@@ -19,7 +19,7 @@ from core.agents.calls import Calls, Trouble
 from core.agents.conversation import Conversation, common
 from core.agents.prices import DEFAULT_MODEL, MODELS, price
 from core.agents.prompt import prompt
-from core.agents.wire import OFFICIAL, address, refused, shown, status_of, words
+from core.agents.wire import NO_SUCH_SERVER, OFFICIAL, address, refused, shown, status_of, words
 from core.errors import UsageError
 from core.experiment import Proposal
 from core.log import plain
@@ -171,6 +171,7 @@ class Claude:
             return Trouble(f"{self.where} cannot be asked ({type(cause).__name__})", mend=mend, spent=Usage())
         if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError):
             why = words(cause, self._key) or type(cause).__name__
+            why += "" if self._base == OFFICIAL else "; is the server started, and ANTHROPIC_BASE_URL its address?"
             return Trouble(f"{self.where} cannot be reached: {why}", spent=Usage())
         if answer.started:
             return Trouble(f"{self.where} broke off in mid-answer", spent=_at_most(answer, body))
@@ -183,8 +184,8 @@ class Claude:
             return Trouble(
                 f"{self.where} sent what cannot be read ({type(error).__name__})", spent=_at_most(answer, body)
             )
-        mend = "is ANTHROPIC_BASE_URL the address of a server that speaks the streaming Messages API? Stop and resume"
-        return Trouble(f"{self.where} does not answer as the Messages API does ({type(error).__name__})", mend=mend)
+        reason = f"{self.where} does not answer as the Messages API does ({type(error).__name__})"
+        return Trouble(reason, mend=NO_SUCH_SERVER)
 
 
 def preview(request: Request, options: Mapping[str, Any]) -> tuple[str, int, float | None]:
@@ -208,10 +209,11 @@ def _committed(request: Request, name: str) -> str | None:
 
 
 def _message(body: object) -> str:
-    """The words of an error's body."""
+    """The words of an error's body; none where it is a web page."""
     error = body.get("error") if isinstance(body, Mapping) else None
     message = error.get("message") if isinstance(error, Mapping) else error
-    return str(message) if message else str(body)[:200] if isinstance(body, str) else ""
+    said = str(message) if message else body[:200] if isinstance(body, str) else ""
+    return "" if said.lstrip("\ufeff \t\r\n").startswith("<") else said
 
 
 def _at_most(answer: Gathering, body: Mapping[str, Any]) -> Usage | None:

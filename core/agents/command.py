@@ -88,9 +88,8 @@ class CommandAgent:
             raise CalledOff
         description, hypothesis = described(ended.words.message)
         description = description or f"an edit by {Path(self._words[0]).name}, which said nothing"
-        self._failures = self._failures + 1 if ended.failure else 0
         if ended.failure:
-            self._failure, self._failed = ended.failure, time.monotonic()
+            self._has_failed(ended.failure)
             raise Refused(ended.failure, description)
         for note in noted(ended.words.message):
             desk.remember(note)
@@ -100,10 +99,14 @@ class CommandAgent:
         try:
             edits = copy.edits(request.sources)
         except Refused as refusal:
+            self._failures = 0
             raise Refused(refusal.reason, description) from None
         if not edits:
             others = f"; it changed {', '.join(dropped)}" if dropped else ""
-            raise Refused(f"it changed nothing of the artifact ({', '.join(request.sources)}){others}", description)
+            reason = f"it changed nothing of the artifact ({', '.join(request.sources)}){others}"
+            self._has_failed(f"{reason}: {description}")  # as at a limit of its server's, told with exit status 0
+            raise Refused(reason, description)
+        self._failures = 0
         return Proposal(edits, description, hypothesis, self._details(ended, dropped))
 
     def _work(self, request: Request) -> tuple[Copy, Ended]:
@@ -161,17 +164,21 @@ class CommandAgent:
             env[secrets.VARIABLE] = key
         return env
 
+    def _has_failed(self, failure: str) -> None:
+        self._failures, self._failure, self._failed = self._failures + 1, failure, time.monotonic()
+
     def _wait_after_failures(self, desk: Desk) -> None:
         """A program that fails is asked again ever later: a limit of its server's is over some time."""
         if not self._failures:
             return
         if self._failures >= FAILURES_IN_A_ROW:
             failures, self._failures = self._failures, 0
-            raise Unable(f"{failures} failures in a row, the last one {self._failure}", f"try it by hand: {self._name}")
+            last = shortened(self._failure, _LONGEST_NAME)
+            raise Unable(f"{failures} failures in a row, the last one {last}", f"try it by hand: {self._name}")
         seconds = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (self._failures - 1))
         if not self._waits:
             if time.monotonic() < self._failed + seconds:
-                raise Unable(self._failure, "it is tried again later")
+                raise Unable(shortened(self._failure, _LONGEST_NAME), "it is tried again later")
             return
         times = f", {self._failures} times" if self._failures > 1 else ""
         if not desk.wait(seconds, f"{shortened(self._failure, _LONGEST_NAME)}{times}"):

@@ -90,7 +90,10 @@ class Conversation:
         return Ask(body, self._hour, rest, self._common["max_tokens"])
 
     def _kept(self) -> list[Turn]:
-        """The turns that an engine which was killed has kept; the last of them is settled if it did not get to that."""
+        """The turns that an engine which was killed has kept; the last of them is settled if it did not get to that.
+
+        Those of another model, as after a resume with --model, are dropped: what they did cost stays counted.
+        """
         turns = []
         for record in self._request.desk.kept():
             try:
@@ -100,6 +103,10 @@ class Conversation:
         for turn in turns:
             if turn.call in self._request.history.spent.open:
                 turn.settle(self._request.desk)
+        if any(turn.model != self._common["model"] for turn in turns):
+            self._request.desk.forget()
+            self._request.desk.say("\n[begins anew: the answers so far are another model's]\n")
+            return []
         if turns:
             self._request.desk.say(f"\n[goes on after {len(turns)} answers that an earlier engine got]\n")
         return turns

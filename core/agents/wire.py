@@ -1,6 +1,7 @@
 """What can go wrong on the way to a server of the Messages API, in words for the user. No key is ever in them.
 
-Tried again for ever: 408, 409, 429, 5xx, what cannot be reached, what breaks off. Everything else needs the user.
+Tried again for ever: 408, 409, 429, 5xx, what cannot be reached. What breaks off is tried again too, but not for ever.
+Everything else needs the user; so do 405 and 501, which a server that knows nothing of the Messages API answers.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from core.spending import Usage
 OFFICIAL = "https://api.anthropic.com"
 _NAMES = {
     400: "bad request", 401: "wrong API key", 402: "billing", 403: "not permitted", 404: "not found",
-    408: "request timeout", 409: "conflict", 413: "request too large", 429: "rate limit", 500: "server error",
-    502: "bad gateway", 503: "unavailable", 504: "gateway timeout", 529: "overloaded",
+    405: "method not allowed", 408: "request timeout", 409: "conflict", 413: "request too large", 429: "rate limit",
+    500: "server error", 501: "not implemented", 502: "bad gateway", 503: "unavailable", 504: "gateway timeout",
+    529: "overloaded",
 }  # fmt: skip
 _STATUS = {  # of errors that come within a stream, which has begun with 200
     "overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504,
     "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
     "request_too_large": 413, "invalid_request_error": 400,
 }  # fmt: skip
+NO_SUCH_SERVER = "is ANTHROPIC_BASE_URL the address of a server that speaks the streaming Messages API? Stop and resume"
 _SPENT_OUT = "enforced_spend_limit_reached"  # a 429 that ends with the month
 
 
@@ -48,16 +51,25 @@ def refused(
     """An error's status as a trouble. `said`: the server's words, made plain. `spent`: what it did cost, if known."""
     name = _NAMES.get(status, "server error" if status >= 500 else "error")
     words = f"{status} {name}{f': {said}' if said and said.lower().rstrip('.') != name else ''}"
+    if status in (405, 501):
+        return Trouble(f"{where} does not answer as the Messages API does ({words})", mend=NO_SUCH_SERVER, spent=spent)
     if (status in (408, 409, 429) or status >= 500) and code != _SPENT_OUT:
         return Trouble(words, after=asked_to_wait(headers), spent=spent)
-    return Trouble(f"{where} answers {words}", mend=_mend(status, said, where, model), spent=spent)
+    provoked = status in (400, 413) and not _unpaid(status, said)
+    mend = _mend(status, said, where, model)
+    return Trouble(f"{where} answers {words}", mend=mend, spent=spent, provoked=provoked)
+
+
+def _unpaid(status: int, said: str) -> bool:
+    """Whether it is the account that the server minds, and not what it was sent."""
+    return status in (402, 429) or any(why in said for why in ("credit balance", "spend limit", "usage limit"))
 
 
 def _mend(status: int, said: str, where: str, model: str) -> str:
     resume = "then say resume"
     if status == 401:
         return "autoresearch key set keeps another key, then say resume; or stop, and resume with a new one exported"
-    if status in (402, 429) or "credit balance" in said or "spend limit" in said or "usage limit" in said:
+    if _unpaid(status, said):
         return f"look at the account's billing and limits, {resume}"
     if status == 403:
         return f"the key may not use {model}: use another key or, after a stop, resume with --model NAME"

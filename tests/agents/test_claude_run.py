@@ -15,6 +15,7 @@ from conftest import autoresearch, ended, git, history, kill_engine, until
 from messages_server import MessagesServer, cut, edit, edit_and_submit, hang, reply, status, submit, text, thought, tool
 
 from core import control
+from core.agents.prices import DEFAULT_MODEL
 from core.journal import read
 from core.launch import Options
 
@@ -179,7 +180,7 @@ def test_a_kill_before_settlement_settles_what_was_kept(toy, engines):
             "stop_reason": "tool_use", "usage": {"input": 10, "cache_read": 0, "cache_write": 0, "output": 20},
             "hour_writes": 0, "unreadable": [], "refusal": "", "counted": True,
         }  # fmt: skip
-        turn = {"turn": {"answer": answer, "call": reserved["call"], "dollars": 0.00044}}
+        turn = {"turn": {"answer": answer, "call": reserved["call"], "dollars": 0.00044, "model": DEFAULT_MODEL}}
         (folder / "agent/1.turns.jsonl").write_text(json.dumps(turn) + "\n")
         asked = len(server.requests)
         engines(options(toy, server, experiments=1, resume="t"))

@@ -37,6 +37,32 @@ def test_a_failing_program_is_asked_again_ever_later_and_then_the_user_is(tmp_pa
     assert asked.desk.waited == []
 
 
+def test_one_that_ends_well_and_changes_nothing_is_asked_again_ever_later_too(tmp_path: Path) -> None:
+    run = workspace(tmp_path / "ws")
+    agent = CommandAgent(str(script(tmp_path, "echo 'Limit reached, it is reset at 3am'\n")), {})
+    waits = []
+    for _ in range(FAILURES_IN_A_ROW):
+        asked = request(tmp_path, run)
+        with pytest.raises(Refused, match=r"it changed nothing of the artifact \(train.py\)$"):
+            agent.propose(asked)
+        waits += asked.desk.waited
+    nothing = "it changed nothing of the artifact (train.py): Limit reached, it is reset at 3am"
+    assert waits[:2] == [(15, nothing), (30, f"{nothing}, 2 times")]
+    assert len(waits) == FAILURES_IN_A_ROW - 1
+    with pytest.raises(Unable, match=r"20 failures in a row, the last one it changed nothing .*: Limit reached"):
+        agent.propose(request(tmp_path, run))
+
+
+def test_an_edit_that_cannot_be_used_is_no_failure_of_the_program(tmp_path: Path) -> None:
+    run = workspace(tmp_path / "ws")
+    agent = CommandAgent(str(script(tmp_path, "rm train.py\n")), {})
+    for _ in range(2):
+        asked = request(tmp_path, run)
+        with pytest.raises(Refused, match=r"train\.py"):
+            agent.propose(asked)
+        assert asked.desk.waited == []
+
+
 def test_a_wait_is_called_off(tmp_path: Path) -> None:
     run = workspace(tmp_path / "ws")
     agent = CommandAgent(str(script(tmp_path, "exit 1\n")), {})

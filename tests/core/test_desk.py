@@ -54,7 +54,8 @@ def fails(error: Exception) -> Callable[[agents.Request], Proposal]:
 
 
 def opened(toy: Path, **options) -> Run:
-    run = opening.open_run(Options(str(toy), agent=rates_agent(toy), tag="t", **options), lambda line: None)
+    options.setdefault("agent", rates_agent(toy))
+    run = opening.open_run(Options(str(toy), tag="t", **options), lambda line: None)
     run.agent = Thinker()
     return run
 
@@ -69,7 +70,8 @@ def close(run: Run) -> None:
 @pytest.fixture
 def run(toy):
     """A run in this process, past its baseline, with an agent of the test's."""
-    run = opened(toy, max_dollars=1.0, max_tokens=10_000)
+    priced = {"model": "m", "price_in": 1.0, "price_out": 2.0}
+    run = opened(toy, agent="claude", agent_options=priced, max_dollars=1.0, max_tokens=40_000)
     record(run, propose, commit)
     run.record(ev.Measured(0, 1, 0.5, 1.0, 1.0, 1.0))
     record(run, decide, move_branch, conclude)
@@ -111,14 +113,14 @@ def test_a_cap_holds_over_settled_and_open_calls_and_restarts(run, toy):
     assert lost == first + 1
     with pytest.raises(agents.CapReached, match=r"\$1\.30.*cap is \$1\.00; .*autoresearch resume t --max-dollars"):
         run.desk.reserve("m", 1000, 0.6)
-    with pytest.raises(agents.CapReached, match=r"11,200 tokens, and the cap is 10,000; .*--max-tokens"):
-        run.desk.reserve("m", 10_000, 0.2)
+    with pytest.raises(agents.CapReached, match=r"41,200 tokens, and the cap is 40,000; .*--max-tokens"):
+        run.desk.reserve("m", 40_000, 0.2)
     with pytest.raises(UsageError, match=r"the price of m is not known; give it with --price IN/OUT"):
         run.desk.reserve("m", 10, None)
     close(run)
     again = opening.open_run(Options(str(toy), resume="t"), lambda line: None)
     try:
-        assert (again.history.engine.max_dollars, again.history.engine.max_tokens) == (1.0, 10_000)
+        assert (again.history.engine.max_dollars, again.history.engine.max_tokens) == (1.0, 40_000)
         assert again.history.spent.worst_dollars == pytest.approx(0.7)
         with pytest.raises(agents.CapReached):
             again.desk.reserve("m", 1000, 0.6)
@@ -138,7 +140,7 @@ def test_a_resumed_run_may_get_another_cap_and_another_model(run, toy):
     again = opening.open_run(options, lambda line: None)
     engine = again.history.engine
     close(again)
-    assert (engine.max_dollars, engine.max_tokens, engine.agent_options) == (9.0, 10_000, {"model": "m2"})
+    assert (engine.max_dollars, engine.max_tokens, engine.agent_options["model"]) == (9.0, 40_000, "m2")
 
 
 def test_a_run_whose_cap_is_reached_is_done(run):

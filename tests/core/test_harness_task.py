@@ -109,7 +109,7 @@ ABUSES = {
         'import glob, psutil\n'
         'pathlib.Path("../../evaluation/measurement.json").write_text(json.dumps({"value": 0.0001}))\n'
         'for p in psutil.process_iter():\n'
-        '    if "score.py" in " ".join(p.cmdline()):\n        p.kill()\n'
+        '    if p.status() != psutil.STATUS_ZOMBIE and "score.py" in " ".join(p.cmdline()):\n        p.kill()\n'
         'say(type="done"',
         "evaluate gave no answer",
     ),

@@ -55,7 +55,14 @@ def test_is_a_crash_with_its_reason_and_the_loop_goes_on(name, toy, engines):
     assert h.experiments[1].verdict.reason.startswith(reason)
     assert (folder / "trials/1-1/log").stat().st_size < 5 * 2**20
     marker = str(folder.parent.parent.parent / "cache")
-    assert not [p for p in psutil.process_iter() if marker in environ(p) or p.cmdline()[:1] == ["left-behind"]]
+    assert not [p for p in psutil.process_iter() if marker in environ(p) or left_behind(p)]
+
+
+def left_behind(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[:1] == ["left-behind"]
+    except (psutil.Error, OSError):  # gone meanwhile, or somebody's zombie
+        return False
 
 
 def environ(process: psutil.Process) -> str:

@@ -36,6 +36,9 @@ def keyless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--agent", "command:cat", "--max-dollars", "1"], "what a command will cost is not known"),
         (["--agent", "hybrid:command:cat", "--max-dollars", "1"], "what a command will cost is not known"),
         (["--agent", "hybrid", "--model", "nobody", "--max-dollars", "1"], "the price of nobody is not known; give"),
+        (["--max-dollars", "3"], "the agent search spends nothing, so it needs no cap; leave it out"),
+        (["--agent", "claude", "--max-dollars", "0.05", "--dry-run"], "no call fits into $0.05; an answer of claude-"),
+        (["--agent", "claude", "--max-tokens", "9999", "--dry-run"], "no call fits into 9,999 tokens; an answer alone"),
         (["--price", "3"], "is not IN/OUT in dollars"),
         (["--price", "a/b"], "is not IN/OUT in dollars"),
         (["--price", "-1/3"], "is not IN/OUT in dollars"),
@@ -68,6 +71,9 @@ def test_a_dry_run_prints_the_first_prompt_and_its_price_and_starts_nothing(toy:
     assert "before it can have cost more than $2.50" in said
     assert "nothing was started" in said
     assert not (toy / ".autoresearch").exists()
+    small = autoresearch("run", "--agent", "claude", "--max-dollars", "0.66", "--dry-run", cwd=toy)  # an answer: 0.64
+    assert "no call fits into $0.66: not one would be made" in small.stderr
+    assert "before it can have cost" not in small.stderr
     unpriced = autoresearch("run", "--agent", "claude", "--model", "nobody", "--dry-run", cwd=toy)
     assert "the price is not known: --price IN/OUT" in unpriced.stderr
     priced = autoresearch("run", "--agent", "claude", "--model", "nobody", "--price", "1/2", "--dry-run", cwd=toy)

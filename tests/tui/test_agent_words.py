@@ -9,7 +9,7 @@ from recorded_run import STARTED_AT
 
 from core import events as ev
 from core.history import History, fold
-from tui.agent_words import bill, cap, cost, dollars, name, runs_unconfined, spending, waits
+from tui.agent_words import bill, cap, cost, dollars, dropped, name, quoted, runs_unconfined, spending, waits
 
 TASK = {"task": {"name": "t"}, "metric": {"name": "loss"}}
 
@@ -66,11 +66,59 @@ def test_spending_in_dollars_in_tokens_and_without_a_price() -> None:
         run_of("claude"), ev.Proposing(1, 0), ev.CallReserved(1, 0, "m", 9000, None),
         ev.CallSettled(1, 0, 1000, 0, 0, 500, None), ev.CallReserved(1, 1, "m", 9000, None),
     )  # fmt: skip
-    assert spending(asked) == "1.5k tokens"
-    assert bill(asked) == ["spent 1.5k tokens: 1,500 tokens in 2 calls"]
+    assert spending(asked) == "up to 10.5k tokens"
+    under_way = "a call is under way: it counts as the most it can cost"
+    assert bill(asked) == ["spent up to 10.5k tokens: 1,500 tokens in 2 calls", under_way]
+    waits_now = after(asked, ev.AgentWaits(1, "529 overloaded", 30.0))
+    assert "1 call broke off" in bill(waits_now)[1]
+    assert bill(after(waits_now, ev.CallReserved(1, 2, "m", 9000, None)))[1:] == [under_way, bill(waits_now)[1]]
+    settled = after(asked, ev.CallSettled(1, 1, 100, 0, 0, 400, None))
+    assert bill(settled) == ["spent 2k tokens: 2,000 tokens in 2 calls"]
     over = after(asked, ev.ProposalRefused(1, "no edit", ""), ev.RunEnded("stopped", ""))
     assert spending(over) == "up to 10.5k tokens"
     assert "1 call broke off" in bill(over)[1]
+
+
+@pytest.mark.parametrize("agent", ["search", "scripted:x.jsonl", "command:claude -p", "hybrid:command:claude -p"])
+def test_where_nothing_can_be_spent_no_spending_is_told(agent: str) -> None:
+    h = run_of(agent, max_dollars=3.0, max_tokens=1000)
+    assert spending(h) == ""
+    assert bill(h) == []
+    assert spending(after(h, ev.CallReserved(1, 0, "m", 9000, 0.5))) == "up to $0.50 of $3, up to 9k tokens of 1k"
+
+
+@pytest.mark.parametrize("agent", ["claude", "hybrid", "hybrid:claude"])
+def test_where_a_model_is_called_a_cap_is_told_from_the_start(agent: str) -> None:
+    assert spending(run_of(agent, max_dollars=3.0)) == "$0.00 of $3"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("529 overloaded", "529 overloaded"),
+        ("429 rate limit: slow \x1b[2Jdown; at once", "429 rate limit: “slow down; at once”"),
+        ("503 unavailable: no; the server asks for 24 h, tried again sooner",
+         "503 unavailable: “no”; the server asks for 24 h, tried again sooner"),
+        ("x.example: 529 overloaded: no: really", "x.example: 529 overloaded: “no: really”"),
+        ("cannot be reached: All connection attempts failed", "cannot be reached: All connection attempts failed"),
+    ],
+)  # fmt: skip
+def test_the_words_of_a_server_are_marked_as_its_own(reason: str, words: str) -> None:
+    assert quoted(reason) == words
+    h = after(run_of("claude"), ev.Proposing(1, 0), ev.AgentWaits(1, reason, 30.0))
+    assert waits(h, STARTED_AT) == f"{words}: again in 0:30"
+
+
+def test_of_many_dropped_files_the_first_are_named() -> None:
+    def proposed(paths: object) -> str:
+        details = {"dropped": paths}
+        h = after(run_of("command:x"), ev.Proposing(1, 0), ev.Proposed(1, "0" * 40, 0, {}, "d", "h", details))
+        assert h.pending is not None
+        return dropped(h.pending)
+
+    assert proposed(["a\x1b[2J.txt", "b"]) == "it changed besides, which was dropped: a.txt, b"
+    assert proposed([str(i) for i in range(12)]) == "it changed besides, which was dropped: 0, 1, 2, 3, 4 and 7 more"
+    assert proposed([]) == proposed("x") == ""
 
 
 def test_a_wait_is_over_when_it_is_over_and_in_a_pause() -> None:

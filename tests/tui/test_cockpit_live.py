@@ -27,8 +27,9 @@ def test_it_controls_a_demo_and_the_run_outlives_it(demo_folders: Path) -> None:
         assert history(folder).pending.held_since is None
         t.until(lambda: "training #1" in t.shown, 90)
         t.until(lambda: "+" in t.shown and "train.py" in t.shown)
-        changed = history(folder).pending.proposed.details["changed"]
-        t.until(lambda: any(f"+ {name} = " in t.shown for name in changed))
+        diff = history(folder).pending.committed.diff  # of a number, or of a structural move
+        added = next(line for line in diff.split("\n") if line.startswith("+") and not line.startswith("+++"))
+        t.until(lambda: f"+ {added[1:25].rstrip()}" in t.shown)
         t.press("q")
         t.until(lambda: "detach" in t.shown.lower())
         t.press("d")

@@ -78,7 +78,7 @@ def test_another_agent_takes_nothing_over_that_is_not_its_own(toy: Path) -> None
     given = Options(str(toy), agent="claude", agent_options={"model": "m", "price_in": 1.0}, max_dollars=2.0)
     tasks, chosen = preselected(given, toy)
     wish, _ = options_of(replace(chosen, agent="search"), tasks, given)
-    assert (wish.agent, wish.agent_options) == ("search", {})
+    assert (wish.agent, wish.agent_options, wish.max_dollars) == ("search", {}, None)
     _, wrong = options_of(replace(chosen, agent="command"), tasks, given)
     assert "type the command" in wrong["agent"]
 

@@ -47,5 +47,5 @@ class AnswerScreen(ModalScreen[None]):
         offered = [(key, words) for key, reply, words in REPLIES if self.edited or reply != "undo"]
         told = [words if key == "escape" else f"{key} {words}" for key, words in offered]
         if self.edited:
-            told[0] = "y yes, as you edited it"
+            told[0], told[2] = "y yes, as edited", "e edit"  # all of it in 80 columns
         return "   ".join(told)

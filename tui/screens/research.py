@@ -26,7 +26,8 @@ from tui.widgets.log import LogView
 from tui.widgets.notes import NotesView
 from tui.widgets.panes import Pane, Panes
 from tui.widgets.plot import MetricPlot
-from tui.widgets.status import Notice, StatusStrip
+from tui.widgets.saying import Notice
+from tui.widgets.status import StatusStrip
 
 
 class ResearchScreen(ScrolledScreen):
@@ -79,7 +80,7 @@ class ResearchScreen(ScrolledScreen):
     def _show_selected(self) -> None:
         state, number = self._state, self.experiments.selected
         entry = self._entry(number)
-        self.diffs.show(state, entry)
+        self.diffs.show(state, entry, log_in_view="log" in self.body.plan.tabs)
         self.notes.show(state.history, entry)
         lines, whose = self._log_lines(number)
         self.log_tail.show(whose, lines, prose=bool(state.log and state.log.thoughts and whose.endswith("agent")))

@@ -19,6 +19,7 @@ from tui.feed import State, find
 from tui.sources import Sources
 from tui.told import about
 from tui.widgets.diff import DiffView, diff_of
+from tui.widgets.saying import thinks_aloud
 
 Against = Literal["parent", "baseline", "best"]
 AGAINST: tuple[Against, ...] = ("parent", "baseline", "best")
@@ -49,8 +50,9 @@ class DiffPane(Vertical):
 
     # --- what it shows
 
-    def show(self, state: State, entry: Experiment | Pending | None) -> None:
-        """Show this experiment of this state, in the way that was chosen."""
+    def show(self, state: State, entry: Experiment | Pending | None, log_in_view: bool = True) -> None:
+        """Show this experiment of this state, in the way that was chosen. Unless the log has a place of its own beside
+        it, of one that is not proposed yet what the agent says meanwhile."""
         self._state, self._entry = state, entry
         if self.whole_run:
             self._show_run(state.history.experiments)
@@ -63,7 +65,9 @@ class DiffPane(Vertical):
         if self._own_diff is not None:
             self.view.show(entry, state.history.run, self._own_diff)
         elif entry is None or question is None:
-            self.view.show(entry, state.history.run)
+            thinks = isinstance(entry, Pending) and entry.proposed is None and thinks_aloud(state)
+            said = state.log.lines if thinks and state.log and not log_in_view else ()
+            self.view.show(entry, state.history.run, said=said)
         elif self._compared[0] == question:
             diff, trouble = self._compared[1:]
             self.view.show(entry, state.history.run, diff, self._beside, trouble)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Literal
 
 from textual.geometry import Region, Size
 from textual.strip import Strip
@@ -17,25 +15,15 @@ from tui.feed import State
 from tui.going_on import sibling
 from tui.load import Load
 from tui.pace import over_at, score_in, training_left
-from tui.standing import Standing, activity, counts, label, last_crash, standing
-from tui.told import folded
-from tui.widgets.paint import Part, Piece, cell, fit, part, shorten, strip
+from tui.standing import Standing, activity, counts, label, standing
+from tui.widgets.paint import Part, Piece, fit, part, strip
+from tui.widgets.saying import Notice, style_of, words
+
+__all__ = ["Notice", "StatusStrip", "curves", "head", "tiny", "words", "work"]
 
 _ROOMY = 100  # columns from which everything about the run stands in the first row
 _MORE_ROWS = (4, 5, 6)  # for which the stylesheet has a class
-_LONGEST_THOUGHT = 4000  # characters that are folded to find its last row
 _VAST = 160  # columns from which the trial has two rows: its progress, and its curves
-
-
-Stage = Literal["pending", "done", "failed", "away"]
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What became of the last command, or what happened while nobody looked (`away`: it stays until a key comes)."""
-
-    stage: Stage
-    words: str
 
 
 class StatusStrip(Widget, can_focus=False):
@@ -96,7 +84,7 @@ class StatusStrip(Widget, can_focus=False):
 def tiny(state: State, now: float, width: int) -> list[Piece]:
     """Everything in one row, for a window where nothing else fits."""
     stands = standing(state, now)
-    style = _style(stands)
+    style = style_of(stands)
     best = _best(state)
     left = [
         part(10, (stands.glyph, style)),
@@ -220,61 +208,9 @@ def _busy(load: Load | None) -> list[str]:
     return [words for words in told if words]
 
 
-def words(state: State, now: float, width: int, notice: Notice | None) -> list[list[Piece]]:
-    """The answer to a command, or why the run stands still and what to do, or what is being tried or thought: one row,
-    or up to three where a sentence needs them."""
-    h, left = state.history, _words(state, now, notice)
-    explains = notice or standing(state, now).detail or agent_words.waits(h, now)
-    if explains and left[0].width > width > 20:
-        sentence, style = left[0].pieces[0]
-        rows = folded(sentence, width)
-        rows[2:] = [cell(" ".join(rows[2:]), width).rstrip()] if rows[2:] else []  # cut, and marked there
-        return [[(line, style)] for line in rows]
-    if not left and (thought := _thought(state)):
-        return [[(row, "dim")] for row in folded(thought, width)[-1:]]
-    right = [part(2, (agent_words.where(h) if width < _ROOMY else "", "dim"))]
-    return [shorten(fit(left, right, width), width)]
-
-
-def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
-    stands, pending = standing(state, now), state.history.pending
-    if notice:
-        return [part(3, (notice.words, {"pending": "pausing", "failed": "trouble"}.get(notice.stage, "accent")))]
-    if stands.detail:
-        return [part(3, (stands.detail, "" if stands.over and not stands.trouble else _style(stands)))]
-    if waits := agent_words.waits(state.history, now):
-        return [part(4, (waits, "pausing"))]
-    crash = agent_words.crash_to_mend(state.history) or last_crash(state, now)
-    if pending and pending.proposed:
-        trying = part(3, (f"trying #{pending.number}: ", "dim"), (text.one_line(pending.proposed.description), ""))
-        if crash:
-            return [part(4, (crash, "crashed")), trying]
-        return [trying, part(1, (text.one_line(pending.proposed.hypothesis), "dim"))]
-    if crash:
-        return [part(4, (crash, "crashed"))]
-    refused = state.history.last_refusal
-    if pending and refused and refused.number == pending.number:
-        return [part(3, (f"refused: {text.one_line(refused.reason)}", "dim"))]
-    return []
-
-
-def _thought(state: State) -> str:
-    """What the agent says last, while it thinks and the log that is followed is its own."""
-    log, pending = state.log, state.history.pending
-    if not (log and log.thoughts and pending and pending.number == log.number and agent_words.thinks(state.history)):
-        return ""
-    return next(filter(None, map(str.strip, reversed(log.lines))), "")[-_LONGEST_THOUGHT:]
-
-
-def _style(stands: Standing) -> str:
-    if stands.trouble:
-        return "trouble"
-    return "dim" if stands.over else "pausing" if stands.glyph in (text.PAUSED, text.WAITING) else "live"
-
-
 def _standing(stands: Standing, now: float) -> Part:
     """While the run goes on, its dot breathes: once in two seconds, and only when something is painted anyhow."""
-    style = _style(stands)
+    style = style_of(stands)
     breath = "dim" if style == "live" and int(now) % 2 else style
     return part(9, (stands.glyph, breath), (f" {stands.word}", style))
 

@@ -1,0 +1,99 @@
+"""The words of the strip at the top: the answer to a command, why a run stands still, what is tried, or thought."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.cells import cell_len
+
+from tui import agent_words, text
+from tui.feed import State
+from tui.standing import Standing, last_crash, standing
+from tui.told import folded
+from tui.widgets.paint import Part, Piece, cell, fit, part, shorten
+
+Stage = Literal["pending", "done", "failed", "away"]
+
+_ROOMY = 100  # columns from which the agent's name stands in the first row
+_ASKS = "[asks "  # the log begins so, each time that a model is asked
+_LONGEST_THOUGHT = 4000  # characters of a line that are looked through
+_SENTENCES = 5  # the last ones: what was said before them is no news
+_BETWEEN = re.compile(r"""(?:(?<=[.!?])|(?<=[.!?]["'”)]))\s+(?![a-z])""")  # two sentences
+_END = (".", "!", "?")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What became of the last command, or what happened while nobody looked (`away`: it stays until a key comes)."""
+
+    stage: Stage
+    words: str
+
+
+def words(state: State, now: float, width: int, notice: Notice | None) -> list[list[Piece]]:
+    """The answer to a command, or why the run stands still and what to do, or what is being tried or thought: one row,
+    or up to three where a sentence needs them."""
+    h, left = state.history, _words(state, now, notice)
+    explains = notice or standing(state, now).detail or agent_words.waits(h, now)
+    if explains and left[0].width > width > 20:
+        sentence, style = left[0].pieces[0]
+        rows = folded(sentence, width)
+        rows[2:] = [cell(" ".join(rows[2:]), width).rstrip()] if rows[2:] else []  # cut, and marked there
+        return [[(line, style)] for line in rows]
+    if not left and (thought := _thought(state, width)):
+        return [[(thought, "dim")]]
+    right = [part(2, (agent_words.where(h) if width < _ROOMY else "", "dim"))]
+    return [shorten(fit(left, right, width), width)]
+
+
+def _words(state: State, now: float, notice: Notice | None) -> list[Part]:
+    stands, pending = standing(state, now), state.history.pending
+    if notice:
+        return [part(3, (notice.words, {"pending": "pausing", "failed": "trouble"}.get(notice.stage, "accent")))]
+    if stands.detail:
+        return [part(3, (stands.detail, "" if stands.over and not stands.trouble else style_of(stands)))]
+    if waits := agent_words.waits(state.history, now):
+        return [part(4, (waits, "pausing"))]
+    crash = agent_words.crash_to_mend(state.history) or last_crash(state, now)
+    if pending and pending.proposed:
+        trying = part(3, (f"trying #{pending.number}: ", "dim"), (text.one_line(pending.proposed.description), ""))
+        if crash:
+            return [part(4, (crash, "crashed")), trying]
+        return [trying, part(1, (text.one_line(pending.proposed.hypothesis), "dim"))]
+    if crash:
+        return [part(4, (crash, "crashed"))]
+    refused = state.history.last_refusal
+    if pending and refused and refused.number == pending.number:
+        return [part(3, (f"refused: {text.one_line(refused.reason)}", "dim"))]
+    return []
+
+
+def _thought(state: State, width: int) -> str:
+    """The last whole sentence that the agent says in its words to this asking and that has room here, while it thinks;
+    of what a tool is called with, and of a sentence that is not at its end yet, nothing."""
+    if not (thinks_aloud(state) and state.log):
+        return ""
+    said: list[str] = []
+    for line in reversed(state.log.lines):
+        if line.startswith(_ASKS) or len(said) >= _SENTENCES:
+            break
+        if not line.startswith(("[", " ", "\t")):
+            found = _BETWEEN.split(line[-_LONGEST_THOUGHT:].strip())
+            said += [s for s in reversed(found) if s.rstrip("\"'”)").endswith(_END)]
+    return next((sentence for sentence in said[:_SENTENCES] if cell_len(sentence) <= width), "")
+
+
+def thinks_aloud(state: State) -> bool:
+    """Whether the agent thinks, and the log that is followed is its own."""
+    log, pending = state.log, state.history.pending
+    own = log is not None and log.thoughts and pending is not None and pending.number == log.number
+    return own and agent_words.thinks(state.history)
+
+
+def style_of(stands: Standing) -> str:
+    """Of how a run stands."""
+    if stands.trouble:
+        return "trouble"
+    return "dim" if stands.over else "pausing" if stands.glyph in (text.PAUSED, text.WAITING) else "live"
