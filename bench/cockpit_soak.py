@@ -55,7 +55,8 @@ def soak(scratch: Path, minutes: float) -> None:
                 told = int(at // 60)
                 print(f"{told:4d} min  {t.resident_mb:6.2f} MB", flush=True)
         last, cpu = t.resident_mb, 100 * t.cpu_seconds / (time.monotonic() - started)
-    experiments = sum(1 for _ in (folder / "trials").iterdir()) - EXPERIMENTS - 1
+    finished = (folder / "journal.jsonl").read_text().count('"ExperimentDone"')
+    experiments = finished - EXPERIMENTS
     with closing(start("cockpit", folder, env)) as t:
         t.until(painted("cockpit", EXPERIMENTS + experiments))
         t.idle(10.0)

@@ -17,6 +17,7 @@ UNCONFINED = "unconfined"
 _LONGEST_NAME = 28  # characters
 _TIMES = ("", "once", "twice")
 _DROPPED_TOLD = 5  # paths
+_MOST_DOLLARS = 1e12
 _SERVER = re.compile(
     r"(.*?\b[45]\d\d [a-z ]+: )(.+?)(; the server asks for .*)?"
 )  # what stands before the server's words
@@ -92,19 +93,19 @@ def details_of(entry: Experiment | Pending) -> Mapping[str, Any]:
 
 def dollars(value: float) -> str:
     """`$0.42`, `$12.30`, `$1,204`; of less than ten cents two digits: `$0.0042`."""
-    if not math.isfinite(value):
-        return "$?"
+    if not 0 <= value < _MOST_DOLLARS:
+        return "$?"  # of a foreign journal
     if value >= 1000:
         return f"${value:,.0f}"
-    if value >= 0.0995 or value <= 0:
+    if value >= 0.0995 or not value:
         return f"${value:.2f}"
     return f"${value:.1g}" if value < 1e-4 else f"${value:.{1 - math.floor(math.log10(value))}f}"
 
 
 def cap(value: float) -> str:
     """A limit as it was given: `$5`, `$2.50`."""
-    if not math.isfinite(value):
-        return "$?"
+    if not 0 <= value < _MOST_DOLLARS:
+        return "$?"  # of a foreign journal
     return f"${value:,.0f}" if value == int(value) else f"${value:,.2f}" if value >= 0.01 else f"${value:g}"
 
 
