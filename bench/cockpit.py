@@ -1,7 +1,7 @@
 """The cockpit in a real terminal, beside a minimal Textual app and a twin made of stock widgets, in one run.
 
     python bench/cockpit.py [--starts 10] [--presses 200] [--seconds 30] [--experiments 1000]
-    python bench/cockpit.py --soak MINUTES          # memory while the run goes on and keys are pressed
+    python bench/cockpit.py --soak MINUTES [--no-keys]    # memory while the run goes on and keys are pressed
     python bench/cockpit.py --memory EXPERIMENTS    # what the cockpit holds of so many
 
 First paint: from the start of the process until best score and list stand on the screen. Key: from j or k until the
@@ -139,11 +139,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of idling, and of telemetry")
     parser.add_argument("--experiments", type=int, default=1000)
     parser.add_argument("--soak", type=float, metavar="MINUTES")
+    parser.add_argument("--no-keys", action="store_true", help="of the soak: nobody is there")
     parser.add_argument("--memory", type=int, metavar="EXPERIMENTS")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cockpit-") as scratch:
         if wanted.soak is not None:
-            soak(Path(scratch), wanted.soak)
+            soak(Path(scratch), wanted.soak, keys=not wanted.no_keys)
         elif wanted.memory is not None:
             memory(Path(scratch), wanted.memory)
         else:

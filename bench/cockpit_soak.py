@@ -35,8 +35,8 @@ def _press(t: Terminal, first: int) -> None:
         t.idle(0.1)
 
 
-def soak(scratch: Path, minutes: float) -> None:
-    """Prints a line a minute, and at the end how memory went."""
+def soak(scratch: Path, minutes: float, keys: bool = True) -> None:
+    """Prints a line a minute, and at the end how memory went. `keys`: somebody presses some now and then."""
     env = environment(scratch)
     folder = write_run(scratch / "soak", EXPERIMENTS)
     with closing(start("cockpit", folder, env)) as t:  # which also has Python compiled: the next one need not
@@ -49,7 +49,8 @@ def soak(scratch: Path, minutes: float) -> None:
         started, told = time.monotonic(), 0
         while (at := time.monotonic() - started) < 60 * minutes:
             t.idle(draw.uniform(0.5, 1.5) * KEYS_SECONDS)
-            _press(t, draw.randrange(len(PRESSED)))
+            if keys:
+                _press(t, draw.randrange(len(PRESSED)))
             samples.append((at / 3600, t.resident_mb))
             if at // 60 > told:
                 told = int(at // 60)
