@@ -59,7 +59,7 @@ def soak(scratch: Path, minutes: float, keys: bool = True) -> None:
     finished = (folder / "journal.jsonl").read_text().count('"ExperimentDone"')
     experiments = finished - EXPERIMENTS
     with closing(start("cockpit", folder, env)) as t:
-        t.until(painted("cockpit", EXPERIMENTS + experiments))
+        t.until(lambda said: "best " in said)
         t.idle(10.0)
         fresh = t.resident_mb
     print(f"first {samples[0][1]:.1f} MB, last {last:.1f} MB (aim {AIM_MB:g}); {cpu:.1f} % of a core")
