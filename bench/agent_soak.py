@@ -61,7 +61,7 @@ timeout_seconds = 60
 """
 SOURCE = 'import time\nRATE = 0.5\ntime.sleep({seconds})\nprint("loss:", abs(RATE - 0.3))\n'
 EVERY = 20
-GROWTH_MB = 16.0  # over the second half of a soak
+GROWTH_MB = 6.0  # over the second half of a soak
 
 
 class Night:

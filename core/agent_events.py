@@ -6,11 +6,12 @@ Part of `core.events`, which has them all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from core.facts import fact
 
-@dataclass(frozen=True, slots=True)
+
+@fact
 class Proposing:
     """The agent was asked for a proposal."""
 
@@ -18,7 +19,7 @@ class Proposing:
     incumbent: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ProgramRead:
     """program.md as the agent gets to read it from here on: the first time, and whenever it has changed."""
 
@@ -26,7 +27,7 @@ class ProgramRead:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallReserved:
     """An agent is about to call a model: the most that this can cost. dollars: None where the price is unknown."""
 
@@ -37,7 +38,7 @@ class CallReserved:
     dollars: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallSettled:
     """What that call did cost, in the server's count of tokens; `input` has no cached ones."""
 
@@ -50,7 +51,7 @@ class CallSettled:
     dollars: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class AgentWaits:
     """The agent waits before it tries again: so many seconds from now at most."""
 
@@ -59,7 +60,7 @@ class AgentWaits:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Remembered:
     """A note of the agent to itself."""
 
@@ -67,7 +68,7 @@ class Remembered:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ProposalRefused:
     """Refused before it was committed: no edit, does not parse, a duplicate. Not an experiment."""
 
@@ -76,7 +77,7 @@ class ProposalRefused:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Proposed:
     """The intent: the whole edit, durable before anything else happens. The baseline's edits are empty."""
 
@@ -89,7 +90,7 @@ class Proposed:
     details: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RepairProposed:
     """The agent's mend of what crashed: the whole edit on the same parent. It is committed and tried in its place."""
 

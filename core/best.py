@@ -8,7 +8,6 @@ import re
 import shutil
 import tempfile
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from core.checkpoints import KEPT_RECENT, checkpoint_file
 from core.errors import RunFailed, UsageError
 from core.events import RunStarted
 from core.experiment import Experiment
+from core.facts import fact
 from core.history import History, fold
 from core.journal import read
 from core.launch import command_for
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from core.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Pick:
     """A finished experiment and the run that it belongs to; `folder` is the run's."""
 
@@ -72,7 +72,7 @@ def pick(run_folder: Path, number: int | None = None) -> Pick:
         raise UsageError(f"{run_folder}: its journal has no first line, so nothing is known of it; start a new run")
     if number is None:
         if history.best is None:
-            raise UsageError(f"run {run_folder.name} has no best experiment yet: {_why_none(run_folder.name, history)}")
+            raise UsageError(f"run {run_folder.name} has no best experiment yet: {_why_none(run_folder, history)}")
         return Pick(run_folder, history, history.best)
     for experiment in history.experiments:
         if experiment.number == number:
@@ -82,10 +82,11 @@ def pick(run_folder: Path, number: int | None = None) -> Pick:
     raise UsageError(f"experiment {number}: not in run {run_folder.name}; {known}")
 
 
-def _why_none(tag: str, history: History) -> str:
+def _why_none(run_folder: Path, history: History) -> str:
+    see = command_for(run_folder, "status")
     if history.experiments:
-        return f"its baseline crashed ({history.experiments[0].verdict.reason}); see: autoresearch status {tag}"
-    return f"its baseline is not measured; see how far it is with: autoresearch status {tag}"
+        return f"its baseline crashed ({history.experiments[0].verdict.reason}); see: {see}"
+    return f"its baseline is not measured; see how far it is with: {see}"
 
 
 def chain(history: History, experiment: Experiment) -> list[Experiment]:
@@ -196,7 +197,7 @@ def open_workspace(pick: Pick) -> Workspace:
     """The repository of the run, with the experiment's commit in it. Raises RunFailed."""
     from core.workspace import Workspace
 
-    still = f"what each experiment changed is still in the journal: autoresearch diff N {pick.folder.name}"
+    still = f"what each experiment changed is still in the journal: {command_for(pick.folder, 'diff N')}"
     try:
         workspace = Workspace(pick.root)
     except UsageError as error:

@@ -8,6 +8,8 @@ from typing import Any
 
 from core.errors import UsageError
 
+TOO_LOW = "too low a cap: "  # how a note begins that is the user's affair, and not the agent's
+
 
 def model_of(agent: str, options: Mapping[str, Any]) -> str | None:
     """The model that this agent calls through the Messages API; None where it calls none itself."""

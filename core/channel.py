@@ -95,12 +95,17 @@ def finite(value: object) -> bool:
 
 
 class Telemetry:
-    """Appends a trial's reports to telemetry.jsonl, at most 20 a second. Not fsynced."""
+    """Appends a trial's reports to telemetry.jsonl, at most 20 a second. Not fsynced.
+
+    Of a trial that is over some hundred lines stay: whole they would be most of what a run of weeks leaves on disk.
+    """
 
     FIELDS = ("step", "loss", "progress", "tokens_per_second", "memory_mb", "eta_seconds", "mfu")
+    MOST_KEPT = 300  # lines of a trial that is over
     _SECONDS = 0.05
 
     def __init__(self, path: Path) -> None:
+        self._path, self._lines = path, 0
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - open for the life of the trial
         self._reported = -math.inf
         self.step: int | None = None
@@ -115,6 +120,19 @@ class Telemetry:
         said = {k: message[k] if finite(message.get(k)) else None for k in self.FIELDS}
         self._file.write(json.dumps({"seconds": round(seconds, 3), **said}, separators=(",", ":")) + "\n")
         self._file.flush()
+        self._lines += 1
 
     def close(self) -> None:
+        """Thin it out: the first line stays, the last, and what is spread evenly between them."""
         self._file.close()
+        every, last = math.ceil(self._lines / self.MOST_KEPT), self._lines - 1
+        if every < 2:
+            return
+        thin = self._path.with_name(self._path.name + ".part")
+        try:
+            with open(self._path, "rb") as lines, open(thin, "wb") as file:
+                file.writelines(line for k, line in enumerate(lines) if k % every == 0 or k == last)
+            os.replace(thin, self._path)
+        except OSError:  # a full disk: then it stays whole
+            with contextlib.suppress(OSError):
+                thin.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
 
 Command = Literal[
@@ -23,4 +22,6 @@ Command = Literal[
 
 def digest(diff: str) -> str:
     """By what an answer names the proposal it is meant for: numbers are used again after a rejection."""
+    import hashlib  # with it comes OpenSSL, which the cockpit's first painting need not wait for
+
     return hashlib.sha256(diff.encode("utf-8", "surrogatepass")).hexdigest()[:16]

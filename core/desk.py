@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -49,6 +50,7 @@ class RunDesk:
         """The proposal is in the journal, or refused: the conversation about it is over."""
         self.forget()
         self.clear()
+        gc.collect()  # clients, loops and studies are circles of objects: left to itself it lets them lie for hours
 
     # --- what it costs
 

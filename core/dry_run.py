@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import agents
-from core.caps import check_cap, check_token_cap, check_use, model_of, runs_commands
+from core.caps import TOO_LOW, check_cap, check_token_cap, check_use, model_of, runs_commands
 from core.desk import Paper
 from core.errors import UsageError
 from core.events import EngineStarted, RunStarted
+from core.facts import fact
 from core.history import fold
 from core.launch import Options
 from core.outlook import Assignment, assignment, check_limits, free_tag, plan
@@ -18,7 +19,7 @@ from core.proposals import program
 from core.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class FirstPrompt:
     """The prompt, whose it is, and the most that asking it once can come to. tokens, dollars: None where not known.
 
@@ -44,11 +45,43 @@ def first_prompt(options: Options) -> FirstPrompt:
     check_use(options.agent, options.max_dollars, options.max_tokens)
     check_cap(options.agent, options.agent_options, options.max_dollars)
     check_token_cap(options.agent, options.agent_options, options.max_tokens)
-    with tempfile.TemporaryDirectory(prefix="autoresearch-") as scratch:
-        request = _request(workspace, wanted, options, tag, Path(scratch))
-        text, model, tokens, dollars = _ask(request, options)
+    text, model, tokens, dollars = _asked(workspace, wanted, options, tag)
     missing = "the real one also says what the machine is and how the baseline scored"
     return FirstPrompt(text, model, tokens, dollars, missing, plan(options, wanted.task))
+
+
+def caps_too_low(workspace: Workspace, wanted: Assignment, options: Options, tag: str) -> list[str]:
+    """That the agent's first call fits into no cap, for a start to say it before a baseline is trained for nothing."""
+    model = model_of(options.agent, options.agent_options)
+    capped = options.max_dollars is not None or options.max_tokens is not None
+    if model is None or not capped or options.experiments == 0:
+        return []
+    try:
+        _, _, tokens, dollars = _asked(workspace, wanted, options, tag)
+    except UsageError:  # what is too large for a prompt pauses the run with its mend
+        return []
+    ends = "the ideas are never asked for" if options.agent.startswith("hybrid") else "the run ends after its baseline"
+    said = f"{TOO_LOW}the first call to {model} can come to {{}}, so it is not made and {ends}; "
+    said += "stop and start with a higher one, or then: autoresearch resume {} {}"
+    notes = []
+    if options.max_dollars is not None and dollars is not None and dollars > options.max_dollars:
+        most = f"${math.ceil(dollars * 100) / 100:.2f} and the cap is ${options.max_dollars:g}"
+        notes.append(said.format(most, tag, "--max-dollars N"))
+    if options.max_tokens is not None and tokens is not None and tokens > options.max_tokens:
+        most = f"{tokens:,} tokens and the cap is {options.max_tokens:,}"
+        notes.append(said.format(most, tag, "--max-tokens N"))
+    return notes
+
+
+def _asked(
+    workspace: Workspace, wanted: Assignment, options: Options, tag: str
+) -> tuple[str, str, int | None, float | None]:
+    """The first prompt, whose it is, and the most that asking it can come to. Raises UsageError."""
+    with tempfile.TemporaryDirectory(prefix="autoresearch-") as scratch:
+        try:
+            return _ask(_request(workspace, wanted, options, tag, Path(scratch)), options)
+        except agents.Unable as trouble:
+            raise UsageError(f"{trouble.reason}; {trouble.mend}") from None
 
 
 def _ask(request: agents.Request, options: Options) -> tuple[str, str, int | None, float | None]:

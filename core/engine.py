@@ -11,11 +11,14 @@ import os
 import signal
 import sys
 import threading
+from errno import ENOSPC
+from pathlib import Path
 from typing import IO
 
 from core import sandbox, secrets
 from core.errors import AutoresearchError, UsageError
 from core.launch import Options
+from core.locks import cache_folder
 from core.opening import open_run
 from core.run import drain
 
@@ -55,7 +58,11 @@ def main(argv: list[str]) -> int:
         return error.exit_code
     except OSError as error:  # a read-only workspace, a full disk, a file where a folder should be
         where = error.filename or "the workspace or the cache folder"
-        reports.say(error=f"{where}: {error.strerror or error}; nothing was started", exit_code=UsageError.exit_code)
+        said = f"{where}: {error.strerror or error}; nothing was started"
+        cache, place = cache_folder(), Path(str(where))
+        if error.errno != ENOSPC and (place in (cache, *cache.parents) or cache in place.parents):
+            said += "; on Linux XDG_CACHE_HOME may name a folder that can be written"
+        reports.say(error=said, exit_code=UsageError.exit_code)
         return UsageError.exit_code
 
     def stop() -> None:

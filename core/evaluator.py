@@ -15,22 +15,24 @@ import stat
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from core import sandbox
 from core.channel import Channel, finite
 from core.control import Control
+from core.facts import fact
 from core.log import plain, plain_tail
 from core.task import Metric
 from core.trial import End, tell
 
 _POLL_SECONDS = 0.1
+_STOOD_STILL_SECONDS = 2.0
 _REASONS = ("nan", "no checkpoint", "bad checkpoint", "serve failed")
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Answer:
     """What evaluation came to. `value` is there if and only if `end` is "done"."""
 
@@ -82,8 +84,11 @@ class Evaluation:
         deadline = time.monotonic() + limit_seconds
         with sandbox.end_of(self._process) as ended:
             while self._process.poll() is None:
+                began = time.monotonic()
                 select.select([control.wake.fileno(), *ended], [], [], _POLL_SECONDS)
                 control.calm()
+                if (span := time.monotonic() - began) > _STOOD_STILL_SECONDS:
+                    deadline += span  # it was stopped with us: its time is no part of the score
                 if control.stopping_now:
                     return Answer("void", "stopped by the user")
                 if control.take_skip():

@@ -7,9 +7,10 @@ Readers skip types they do not know, so that an older cockpit can follow a newer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from core.again_events import AgainAsked, AgainDone, AgainStarted
 from core.agent_events import (
     AgentWaits,
     CallReserved,
@@ -22,8 +23,12 @@ from core.agent_events import (
     RepairProposed,
 )
 from core.experiment import Outcome
+from core.facts import fact
 
 __all__ = [  # from here as well
+    "AgainAsked",
+    "AgainDone",
+    "AgainStarted",
     "AgentWaits",
     "CallReserved",
     "CallSettled",
@@ -38,7 +43,7 @@ __all__ = [  # from here as well
 # --- the run ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RunStarted:
     """Always the first line of a journal. `task` is task.toml as read; `fingerprint` names data and tokenizer."""
 
@@ -63,7 +68,7 @@ class RunStarted:
     imported_from: str = ""  # the table of another program's run: nothing of it can go on
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class EngineStarted:
     """An engine took the run's lock: the first time, or again (`resumed`)."""
 
@@ -76,9 +81,11 @@ class EngineStarted:
     agent_options: Mapping[str, Any] = field(default_factory=dict)  # model, effort, prices, …; in force from here on
     max_dollars: float | None = None  # in all, this run's earlier engines included
     max_tokens: int | None = None
+    only_asked: bool = False  # no proposals: further trials that the user has asked for, and then its end
+    plan: str = ""  # of one that goes on: the sentence said before it did
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RunPaused:
     """The run stands still, because somebody asked or because it must (`reason`)."""
 
@@ -86,12 +93,12 @@ class RunPaused:
     mend: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RunContinued:
     """The end of a pause of the run."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Acknowledged:
     """A command reached the engine. `effect` says when it takes effect, in words for the user."""
 
@@ -99,21 +106,21 @@ class Acknowledged:
     effect: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Steered:
     """A note of the user's to the agent, for its next proposals."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ApprovalTurned:
     """From here on every proposal waits for the user's word, or none does; one that waits is then approved."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RunEnded:
     """`done`: the limit was reached; `stopped`: by the user; `failed`: it cannot go on, `message` says the mend."""
 
@@ -124,7 +131,7 @@ class RunEnded:
 # --- an experiment ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ApprovalAwaited:
     """The proposal waits for the user's word. `diff` is what would be committed, against the parent."""
 
@@ -132,7 +139,7 @@ class ApprovalAwaited:
     diff: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Approved:
     """The user's yes. `edits`: the user's own version of the whole edit, `description`: what that is called; None and
     empty: as it was proposed."""
@@ -142,7 +149,7 @@ class Approved:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Rejected:
     """The user's no: the proposal becomes no experiment, and the agent gets to read the reason."""
 
@@ -150,7 +157,7 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Committed:
     """The commit exists and is pinned at `ref`. `diff` is against the parent, `lines` counts the artifact's lines."""
 
@@ -161,15 +168,17 @@ class Committed:
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TrialStarted:
+    """Its process is there. Imports and compilation come before the clock starts."""
+
     number: int
     trial: int
     seed: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TrialReady:
     """READY: the training rows were handed over and the clock runs. `startup_seconds` is what came before."""
 
@@ -178,7 +187,7 @@ class TrialReady:
     startup_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TrialHeld:
     """A pause took hold. `step` is None for a command that knows nothing of us and was frozen where it was."""
 
@@ -187,14 +196,16 @@ class TrialHeld:
     step: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TrialContinued:
+    """The end of a pause within a trial, and how long it was."""
+
     number: int
     trial: int
     held_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TrialDone:
     """DONE: the checkpoint is complete and the process group is gone. What follows is evaluation."""
 
@@ -204,17 +215,20 @@ class TrialDone:
     steps: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TrialVoid:
     """Cut by us or by the power, never by the artifact: it counts for nothing and is run again."""
 
     number: int
     trial: int
     reason: str
+    engine_gone: bool = False  # the engine went down in it, which may have been the artifact's doing after all
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Measured:
+    """The trial has a score: see `core.experiment.Measurement`."""
+
     number: int
     trial: int
     value: float
@@ -225,7 +239,7 @@ class Measured:
     self_reported: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Crashed:
     """The trial failed by itself. `log_tail`: the last lines of its log, control characters stripped."""
 
@@ -236,7 +250,7 @@ class Crashed:
     total_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Judged:
     """The verdict. `delta` is the value minus that of `incumbent`, the experiment it was judged by."""
 
@@ -247,40 +261,18 @@ class Judged:
     delta: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class BranchMoved:
+    """The branch points at another commit: the experiment was kept."""
+
     number: int
     old: str | None
     new: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ExperimentDone:
     """The last event of an experiment: everything about it is durable."""
-
-    number: int
-
-
-# --- a finished experiment once more ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AgainAsked:
-    """The user wants another trial of a finished experiment, with a fresh seed. Its verdict stays as it is."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class AgainStarted:
-    """That experiment is in flight once more: the events of a trial follow, with its number."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class AgainDone:
-    """The last event of such a trial: its measurement, or its crash, stands beside the first one."""
 
     number: int
 

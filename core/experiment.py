@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from core.facts import fact
 
 Outcome = Literal["keep", "discard", "crash"]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Proposal:
     """An edit before it exists in git.
 
@@ -23,7 +25,7 @@ class Proposal:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Measurement:
     """What one trial came to.
 
@@ -41,7 +43,7 @@ class Measurement:
     self_reported: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Verdict:
     """keep, discard or crash, and why: `worse`, `equal, not shorter`, `skipped`, `timeout`, `nan`, `rejected: …`."""
 
@@ -49,7 +51,7 @@ class Verdict:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Repair:
     """An attempt at an experiment that crashed, before the one that stands for it."""
 
@@ -57,7 +59,7 @@ class Repair:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Repeat:
     """Another trial of a finished experiment, asked for by the user. `reason` says why it has no measurement."""
 
@@ -66,7 +68,7 @@ class Repeat:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Experiment:
     """One committed proposal and what became of it. Number 0 is the baseline.
 

@@ -6,11 +6,11 @@ history = fold(events)          # or, one event at a time: history = reduce(hist
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from core import events as ev
 from core.experiment import Experiment, Measurement, Repeat
-from core.facts import replace
+from core.facts import folded, replace
 from core.in_flight import Pending, Phase, approved, once_more, repaired
 from core.notes import Note
 from core.spending import Spent, Usage
@@ -18,7 +18,7 @@ from core.spending import Spent, Usage
 __all__ = ["History", "Pending", "Phase", "fold", "reduce"]
 
 
-@dataclass(frozen=True)
+@folded
 class History:
     """Everything the journal says. `experiments` holds finished ones only, in the order of their numbers."""
 
@@ -47,6 +47,7 @@ class History:
     rejected: tuple[ev.Proposed, ...] = ()
     approval: bool = False  # whether every proposal waits for the user's word
     asked_again: tuple[int, ...] = ()  # experiments that the user wants another trial of
+    aside: Pending | None = None  # was in flight when an engine came for such trials alone; it is again after each
     last_time: float = 0.0
     active_seconds: float = 0.0  # the time engines have spent on this run, pauses left out
 
@@ -67,6 +68,13 @@ class History:
         return self.pending.proposed if self.pending and self.pending.awaited else None
 
     @property
+    def under_way(self) -> Pending | None:
+        """The experiment in flight, if it is to be brought to its end now: an engine that is there for further trials
+        alone leaves one without a score as it stands."""
+        p, left = self.pending, self.engine is not None and self.engine.only_asked
+        return None if p and left and p.proposed and not (p.again or p.scored) else p
+
+    @property
     def next_number(self) -> int:
         """Of the experiment in flight, or of the next one where none is."""
         return self.pending.number if self.pending and not self.pending.again else len(self.experiments)
@@ -74,7 +82,8 @@ class History:
     @property
     def repeats(self) -> int | None:
         """The finished experiment whose turn it is to have another trial; None while something else is in flight."""
-        free = self.pending is None or self.pending.again or self.pending.proposed is None
+        p = self.under_way
+        free = p is None or p.again or p.proposed is None
         return self.asked_again[0] if free and self.asked_again else None
 
     def count(self, outcome: str) -> int:
@@ -136,6 +145,8 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
         case ev.ApprovalTurned():
             h = replace(h, approval=event.on)
             off = h.pending if h.waiting and not event.on else None
+            if h.aside and h.aside.awaited and not event.on:
+                h = replace(h, aside=replace(h.aside, awaited=None, approved=True))
             return replace(h, phase="committing", pending=replace(off, awaited=None, approved=True)) if off else h
         case ev.AgainAsked() if any(e.number == event.number for e in h.experiments):
             return replace(h, asked_again=(*h.asked_again, event.number))
@@ -188,7 +199,8 @@ def _experiment(h: History, event: ev.Event, time: float) -> History:
         case ev.TrialDone():
             return replace(h, phase="evaluating", pending=replace(p, held_since=None))
         case ev.TrialVoid():
-            return replace(h, pending=replace(p, trial_open=False, held_since=None))
+            lost = p.engines_lost + event.engine_gone
+            return replace(h, pending=replace(p, trial_open=False, held_since=None, engines_lost=lost))
         case ev.Measured():
             m = Measurement(event.value, event.train_seconds, event.total_seconds, event.peak_memory_mb,
                             event.findings, event.self_reported)  # fmt: skip
@@ -241,7 +253,10 @@ def _rejected(h: History, p: Pending, event: ev.Rejected, time: float) -> Histor
 
 def _again(h: History, number: int) -> History:
     e = next((e for e in h.experiments if e.number == number), None)
-    return h if e is None else replace(h, pending=once_more(e))  # None: a foreign or damaged line
+    if e is None:
+        return h  # a foreign or damaged line
+    p = h.pending
+    return replace(h, pending=once_more(e), aside=p if p and p.proposed and not p.again else h.aside)
 
 
 def _repeated(h: History, number: int) -> History:
@@ -254,4 +269,4 @@ def _repeated(h: History, number: int) -> History:
     )
     at = h.asked_again.index(number) if number in h.asked_again else len(h.asked_again)
     left = (*h.asked_again[:at], *h.asked_again[at + 1 :])
-    return replace(h, experiments=experiments, asked_again=left, pending=None, phase="starting")
+    return replace(h, experiments=experiments, asked_again=left, pending=h.aside, aside=None, phase="starting")

@@ -11,12 +11,12 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import events as ev
 from core.errors import UsageError
 from core.experiment import Outcome
+from core.facts import fact
 from core.history import History, fold
 from core.journal import TSV_COLUMNS, Journal, read, replace_durably, results_tsv
 from core.launch import RUNS
@@ -26,7 +26,7 @@ ARTIFACT = "train.py"
 _COLUMNS = len(TSV_COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Row:
     """One line of the table. value None: a crash."""
 

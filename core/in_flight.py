@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from core import events as ev
 from core.experiment import Experiment, Measurement, Repair, Verdict
-from core.facts import replace
+from core.facts import folded, replace
 
 Phase = Literal[
     "starting", "proposing", "approving", "committing", "startup", "training", "evaluating", "deciding", "ended"
 ]
 
 
-@dataclass(frozen=True)
+@folded
 class Pending:
     """The experiment in flight: what is known of it so far."""
 
@@ -38,6 +37,12 @@ class Pending:
     repairs: tuple[Repair, ...] = ()  # attempts at it that crashed, before the one under way
     before: Pending | None = None  # the last of them as it stood, for as long as its mend may still be rejected
     beyond_repair: bool = False  # the agent has no mend for the crash, or the user did not want it
+    engines_lost: int = 0  # that went down in a trial of this commit
+
+    @property
+    def scored(self) -> bool:
+        """Whether its trials are over, so that what is left to do takes no time."""
+        return self.measurement is not None or self.judged is not None
 
     def finished(self) -> Experiment | None:
         """The experiment that it has become; None where something is missing for that."""
@@ -88,7 +93,8 @@ def repaired(p: Pending, event: ev.RepairProposed) -> Pending:
     )
     attempts = (*p.repairs, Repair(p.committed.commit, p.crashed.reason))
     crashed = replace(p, before=None)
-    return replace(p, proposed=proposed, committed=None, crashed=None, approved=False, repairs=attempts, before=crashed)
+    p = replace(p, proposed=proposed, committed=None, crashed=None, approved=False, engines_lost=0)
+    return replace(p, repairs=attempts, before=crashed)
 
 
 def once_more(e: Experiment) -> Pending:

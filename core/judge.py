@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 from core.experiment import Verdict
+from core.facts import fact
 
 Direction = Literal["min", "max"]
 EQUAL_DECIMALS = 6  # results.tsv's precision: scores that print alike are equal
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Score:
     """What a verdict is decided on: the metric's value and how many lines the artifact takes."""
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,21 @@ import platformdirs
 from core import secrets
 from core.backend_choice import BACKENDS, best_backend, known_backend, of_task, remembered
 from core.errors import AutoresearchError, RunFailed, UsageError
+from core.facts import fact
 
 RUNS = ".autoresearch"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Options:
     """What the user asked for. `resume` names the tag of a run that is to go on; most others then stay as recorded.
 
-    experiments: proposals after the baseline; for `resume`, more of them. None: no limit (resume: the limit it had).
+    experiments: proposals after the baseline; for `resume`, more of them, and 0: only further trials that were asked for.
+        None: no limit (resume: the limit it had).
     agent_options: model, effort, prices, … of the agent; resume: those that change.
     max_dollars, max_tokens: what the agent may spend in all; None: no cap (resume: the one it had).
     approve: every proposal waits for the user's word; a run that is to go on keeps this as it was, unless asked here.
+    again: with `resume` and experiments=0: finished experiments that are to have another trial each time they stand here.
     """
 
     workspace: str
@@ -53,6 +56,7 @@ class Options:
     agent_options: Mapping[str, Any] = field(default_factory=dict)
     max_dollars: float | None = None
     max_tokens: int | None = None
+    again: tuple[int, ...] = ()
 
 
 def task_folder(root: Path, options: Options) -> str:
@@ -148,7 +152,9 @@ def find_run(workspace: Path, tag: str | None) -> Path:
     found = runs(workspace)
     if tag is None:
         if not found:
-            raise UsageError(f"{workspace}: no run here yet; start one with: autoresearch run, or: autoresearch demo")
+            there = "" if workspace.resolve() == Path.cwd() else f" --workspace {shlex.quote(str(workspace))}"
+            begin = f"start one with: autoresearch run{there}, or: autoresearch demo"
+            raise UsageError(f"{workspace}: no run here yet; {begin}")
         return found[-1]
     for folder in found:
         if folder.name == tag:
@@ -162,6 +168,13 @@ def command_for(run_folder: Path, words: str) -> str:
     root = run_folder.absolute().parent.parent
     elsewhere = run_folder.parent.name == RUNS and os.path.isdir(root) and find_workspace(Path.cwd()) != root.resolve()
     return f"autoresearch {words} {run_folder.name}" + (f" --workspace {shlex.quote(str(root))}" if elsewhere else "")
+
+
+def back_command(run_folder: Path) -> str:
+    """What comes back to this run's cockpit, typed in the current folder: `autoresearch`, where that means this one."""
+    root, here = run_folder.absolute().parent.parent, find_workspace(Path.cwd())
+    meant = demo_folder() if here is None else here
+    return "autoresearch" if meant.resolve() == root.resolve() else f"cd {shlex.quote(str(root))} && autoresearch"
 
 
 def resume_command(run_folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 from collections import deque
@@ -63,6 +64,14 @@ def plain_tail(raw: bytes) -> str:
     """The last 30 lines, at most 4,000 characters, of what was printed."""
     lines = plain(raw[-TAIL_BYTES:].decode("utf-8", "replace")).rstrip().splitlines()
     return "\n".join(line[:400] for line in lines[-_TAIL_LINES:])[-_TAIL_CHARACTERS:]
+
+
+def tail_of(log: Path) -> str:
+    """The last lines of a log that lies on the disk, as plain text; of one that cannot be read, nothing."""
+    with contextlib.suppress(OSError), open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        return plain_tail(file.read())
+    return ""
 
 
 def crash_reason(tail: str, code: int) -> str:

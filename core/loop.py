@@ -33,6 +33,7 @@ from core.judge import Score
 from core.measure import measure
 
 if TYPE_CHECKING:
+    from core.in_flight import Pending
     from core.run import Run
 
 BASELINE = Proposal({}, "baseline", "The artifact as committed: what everything else is measured against.")
@@ -110,7 +111,7 @@ def give_up(run: Run, refusals: int, reason: str) -> Iterator[Event]:
     """So many refusals in a row: an agent that reads what it is told waits for the user, of any other the run ends."""
     said = f"{refusals} proposals in a row were refused ({reason})"
     if not run.agent.reads_notes:
-        raise RunFailed(f"{said}; change the artifact, or use another --agent")
+        raise RunFailed(f"{said}; {agents.ANOTHER}")
     yield from run.wait_for_mend(said, "change program.md, or tell the agent something, then say resume")
 
 
@@ -152,8 +153,7 @@ def repair(run: Run) -> Iterator[Event]:
     What the user skipped or wrote, the baseline, and a finished experiment's other trial are not the agent's to mend.
     """
     p = run.in_flight
-    mine = p.crashed is not None and p.crashed.reason != "skipped" and not (p.again or p.edited or p.number == 0)
-    if not mine or p.judged or p.beyond_repair:
+    if not mendable(p):
         return
     while len(p.repairs) < run.agent.repairs and not (run.control.stopping or run.control.stopping_now):
         yield from run.hold_if_paused()
@@ -181,10 +181,18 @@ def repair(run: Run) -> Iterator[Event]:
             return
 
 
+def mendable(p: Pending) -> bool:
+    """Whether it is a crash that the agent may still mend."""
+    mine = p.crashed is not None and p.crashed.reason != "skipped" and not (p.again or p.edited or p.number == 0)
+    return mine and p.judged is None and not p.beyond_repair
+
+
 def decide(run: Run) -> Iterator[Event]:
-    """Keep, discard or crash: the judge compares finished facts."""
+    """Keep, discard or crash: the judge compares finished facts. A mend that a stop has cut off comes on resume."""
     p, best = run.in_flight, run.history.best
     if p.committed is None or p.judged or p.again or not (p.measurement or p.crashed):
+        return
+    if run.control.stopping_now and mendable(p) and len(p.repairs) < run.agent.repairs:
         return
     number = best.number if best else None
     if p.crashed:

@@ -7,10 +7,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import sandbox
+from core import sandbox, standstill
 from core.channel import Clock
+from core.checkpoints import checkpoint_bytes
+from core.errors import RunFailed
 from core.evaluator import Answer, Evaluation, self_reported
 from core.events import Crashed, Event, Measured, TrialVoid
+from core.log import tail_of
+from core.room import lacking
 from core.trial import Finished, Order, supervise
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from core.standby import Place
 
 CHECKOUTS = ("serve-1", "serve-2")
+ENGINE_LOST = "the engine went down in the middle of it; if it does so once more, that is a crash"
+ENGINE_LOST_TWICE = "the engine went down in it twice"
 FIRST_SEED = 42  # the original's, for a run with seed 0; each further trial of an experiment takes the next one
 _FORMS = {"mfu_percent": ".2f", "total_tokens_M": ".1f", "num_steps": ".0f", "num_params_M": ".1f", "depth": ".0f"}
 _SUMMARY = (
@@ -30,9 +36,14 @@ def measure(run: Run) -> Iterator[Event]:
     p = run.in_flight
     if p.committed is None or p.measurement or p.crashed:
         return
+    if p.trial_open and p.engines_lost:  # an artifact that ends its engine would hold up the run for ever
+        tail = run.folder / "trials" / f"{p.number}-{p.trial}" / "log"
+        yield Crashed(p.number, p.trial, ENGINE_LOST_TWICE, tail_of(tail), 0.0)
+        return
     if p.trial_open:
-        yield TrialVoid(p.number, p.trial, "the engine was ended in the middle of it")
+        yield TrialVoid(p.number, p.trial, ENGINE_LOST, engine_gone=True)
     yield from run.hold_if_paused()
+    yield from _find_room(run)
     if run.control.stopping_now:
         return
     run.ready_the_rows()
@@ -44,6 +55,15 @@ def measure(run: Run) -> Iterator[Event]:
         sandbox.sweep(place.work)
         sandbox.end_orphans(spare=run.own_pids)
         shutil.rmtree(place.work, ignore_errors=True)
+
+
+def _find_room(run: Run) -> Iterator[Event]:
+    """Wait for the user where the disk is full. Raises RunFailed where the user would rather have it stop."""
+    mend = f"make room there, then: autoresearch resume {run.tag}"
+    while not run.control.stopping_now and (why := _lacking(run)):
+        if run.control.stopping:
+            raise RunFailed(f"{why}; {mend}")
+        yield from run.wait_for_mend(why, mend)
 
 
 def _run_trial(run: Run, commit: str, number: int, trial: int, place: Place) -> Iterator[Event]:
@@ -79,7 +99,7 @@ def _run_trial(run: Run, commit: str, number: int, trial: int, place: Place) -> 
         if finished.end == "done":
             for name in CHECKOUTS if evaluation else ():
                 _check_out(run, commit, work / "evaluation" / name)  # whatever the trial may have left there goes
-        answer = _answer(run, finished, evaluation, order)
+        answer = _unless_full(run, place, _answer(run, finished, evaluation, order))
         yield from _conclude(run, order, finished, answer, clock() - finished.held_seconds, checkpoint)
     finally:
         if evaluation:
@@ -125,6 +145,12 @@ def _evaluation(run: Run, commit: str, work: Path, kept: Path, told: dict[str, A
 
 
 def _answer(run: Run, finished: Finished, evaluation: Evaluation | None, order: Order) -> Answer:
+    stood_still = finished.reason.startswith(standstill.STOOD_STILL)
+    run.stood_still = run.stood_still + 1 if stood_still else 0
+    if run.stood_still >= standstill.MOST_IN_A_ROW:
+        run.stood_still = 0
+        times = f"in each of {standstill.MOST_IN_A_ROW} trials"
+        return Answer("crash", f"timeout: {finished.reason}, {times}", finished.log_tail)
     if finished.end != "done":
         return Answer(finished.end, finished.reason, finished.log_tail)
     changed = run.changed_frozen_files()
@@ -134,6 +160,18 @@ def _answer(run: Run, finished: Finished, evaluation: Evaluation | None, order: 
         return self_reported(run.task.metric, order.folder / "log", order.cwd)
     left = max(5.0, run.task.budget.timeout_seconds - finished.active_seconds)
     return evaluation.finish(run.control, left)
+
+
+def _lacking(run: Run) -> str | None:
+    return lacking((run.work, run.folder), checkpoint_bytes(run.folder))
+
+
+def _unless_full(run: Run, place: Place, answer: Answer) -> Answer:
+    """A crash on a disk that others have filled is void. One whose own files were too many stays a crash."""
+    if answer.end != "crash" or _lacking(run) is None:
+        return answer
+    shutil.rmtree(place.folder, ignore_errors=True)
+    return Answer("void", "the disk is full") if _lacking(run) else answer
 
 
 def _conclude(

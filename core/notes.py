@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from core.facts import fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Note:
     """What the user told the agent: a note, or why a proposal was rejected.
 

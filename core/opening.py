@@ -9,23 +9,27 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from core import agents, sandbox
 from core.caps import check_cap, check_token_cap, check_use
+from core.dry_run import caps_too_low
 from core.errors import Busy, UsageError
-from core.events import ApprovalTurned, EngineStarted, RunStarted
+from core.events import AgainAsked, ApprovalTurned, EngineStarted, RunStarted
+from core.facts import replace
 from core.history import History, fold
 from core.journal import Journal, read, replace_durably, results_tsv
-from core.launch import RUNS, Options, find_run
+from core.launch import RUNS, Options, back_command, command_for, find_run
 from core.locks import cache_folder, lock, lock_device
-from core.outlook import assignment, check_limits, free_tag, has_journal, plan
+from core.outlook import assignment, check_agent, check_limits, free_tag, has_journal, plan, plan_on
 from core.prepare import prepare, ready_device
 from core.run import Run, file_digest
-from core.task import parse
-from core.workspace import Workspace, branch_name
+from core.tags import branch_name
+from core.task import Task, parse
+from core.wishes import check_again
+from core.workspace import Workspace
 
 _locks: list[IO[str]] = []  # held until the process ends, however it ends
 
@@ -46,12 +50,14 @@ def _new(options: Options, progress: Callable[[str], None]) -> Run:
     check_use(options.agent, options.max_dollars, options.max_tokens)
     check_cap(options.agent, options.agent_options, options.max_dollars)
     check_token_cap(options.agent, options.agent_options, options.max_tokens)
+    check_agent(workspace, options, wanted)
     prepared = prepare(task, workspace.root / folder, options.device, None, progress)
     _lock_device(prepared, workspace.root / RUNS / tag)
     ready_device(prepared, workspace.root / folder, progress)
     notes = [*prepared.get("notes", ())]
     if wanted.changed:
         notes.append(f"not committed, so not in the baseline: your edits of {', '.join(wanted.changed)}")
+    notes += caps_too_low(workspace, wanted, options, tag)
     run_folder = _make_folder(workspace.root, tag)
     started = RunStarted(
         tag=tag,
@@ -94,9 +100,9 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     if started.imported_from:
         raise UsageError(f"run {started.tag} is another program's, imported: nothing of it can go on here")
     task = parse(started.task_folder, started.task, run_folder / "journal.jsonl")
-    engine = _limits(options, history)
+    engine = _limits(options, history, task)
     _check_branch(workspace, history)
-    agent = agents.get(started.agent, started.seed, engine.agent_options)
+    agent = agents.Absent() if engine.only_asked else agents.get(started.agent, started.seed, engine.agent_options)
     check_use(started.agent, options.max_dollars, options.max_tokens)  # one that it has had is no reason to end here
     check_cap(started.agent, engine.agent_options, engine.max_dollars)
     check_token_cap(started.agent, engine.agent_options, engine.max_tokens)
@@ -104,9 +110,9 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     _lock_device(prepared, run_folder)
     ready_device(prepared, workspace.root / started.task_folder, progress)
     workspace.remove_stale_locks(started.tag)
-    progress(f"resuming {started.tag} at experiment {history.next_number}")
+    progress(f"resuming {started.tag}: {engine.plan}")
     journal = Journal(run_folder / "journal.jsonl")
-    return _wire(run_folder, workspace, history, journal, agent, prepared, engine, options.approve)
+    return _wire(run_folder, workspace, history, journal, agent, prepared, engine, options.approve, options.again)
 
 
 def _wire(
@@ -118,6 +124,7 @@ def _wire(
     prepared: Any,
     engine: EngineStarted,
     approve: bool,
+    again: Sequence[int] = (),
 ) -> Run:
     work = cache_folder() / "work" / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     sandbox.sweep(work)  # what a killed engine left running, and its folders
@@ -127,6 +134,8 @@ def _wire(
     run.record(engine)
     if approve and not history.approval:
         run.record(ApprovalTurned(True))
+    for number in again:
+        run.record(AgainAsked(number))
     run.prune_checkpoints()
     return run
 
@@ -150,27 +159,44 @@ def _check_branch(workspace: Workspace, history: History) -> None:
         raise UsageError(f"branch {branch_name(tag)} {stands}; put it back with: {back}, then resume")
 
 
-def _limits(options: Options, history: History) -> EngineStarted:
-    """The limits from here on: those it had, or so many more."""
+def _limits(options: Options, history: History, task: Task) -> EngineStarted:
+    """The limits from here on: those it had, or so many more; and the plan that comes of them."""
     assert history.run is not None
     before = history.engine
     experiments = before.experiments if before else history.run.experiments
     hours = before.hours if before else history.run.hours
-    done = history.proposals
-    if options.experiments is not None:
+    done, only_asked = history.proposals, options.experiments == 0
+    if options.experiments:
         experiments = done + options.experiments
     if options.hours is not None:
         hours = history.active_seconds / 3600 + options.hours
+    if only_asked:
+        _check_asked(options, history)
     finished = history.pending is None and not history.asked_again and bool(history.experiments)
-    if finished and experiments is not None and done >= experiments:
-        more = f"autoresearch resume {history.run.tag} --experiments 20"
+    if finished and not only_asked and experiments is not None and done >= experiments:
+        run_folder = Path(options.workspace) / RUNS / history.run.tag
+        more = f"{command_for(run_folder, 'resume')} --experiments 20"
         raise UsageError(f"run {history.run.tag} has done its {done} experiments; for more: {more}")
     keep_checkpoints = options.keep_checkpoints or bool(before and before.keep_checkpoints)
     spends = {**(before.agent_options if before else {}), **options.agent_options}
     dollars = options.max_dollars if options.max_dollars is not None else before.max_dollars if before else None
     tokens = options.max_tokens if options.max_tokens is not None else before.max_tokens if before else None
     device = history.run.device
-    return EngineStarted(os.getpid(), True, device, experiments, hours, keep_checkpoints, spends, dollars, tokens)
+    engine = EngineStarted(
+        os.getpid(), True, device, experiments, hours, keep_checkpoints, spends, dollars, tokens, only_asked
+    )
+    return replace(engine, plan=plan_on(history, engine, options.again, task))
+
+
+def _check_asked(options: Options, history: History) -> None:
+    """An engine for further trials alone must have one to do."""
+    assert history.run is not None
+    for number in options.again:
+        check_again(history, number)
+    if not (options.again or history.asked_again or (history.pending and history.pending.again)):
+        run_folder = Path(options.workspace) / RUNS / history.run.tag
+        ask = f"ask for one with: {command_for(run_folder, 'again N')}, or: {command_for(run_folder, 'confirm')}"
+        raise UsageError(f"--experiments 0 does only the further trials that were asked for, and none was; {ask}")
 
 
 # --- locks -----------------------------------------------------------------------------------------------------------
@@ -188,7 +214,7 @@ def _make_folder(root: Path, tag: str) -> Path:
 
 
 def _lock_run(folder: Path) -> None:
-    busy = f"run {folder.name} has an engine already; watch it with: autoresearch"
+    busy = f"run {folder.name} has an engine already; watch it with: {back_command(folder)}"
     _locks.append(lock(folder / "engine.lock", busy))
 
 

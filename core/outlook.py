@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,20 @@ from core import agents
 from core.caps import check_cap, check_token_cap, check_use
 from core.control import alive
 from core.errors import Busy, UsageError
-from core.events import RunStarted
+from core.events import EngineStarted, RunStarted
+from core.facts import fact
+from core.history import History
 from core.journal import read
-from core.launch import RUNS, Options, task_folder
+from core.launch import RUNS, Options, back_command, command_for, task_folder
+from core.tags import branch_name, check_tag
 from core.task import Task, check_files, parse, with_budget
 from core.task import read as read_task
-from core.workspace import Workspace, branch_name, check_tag
+from core.workspace import Workspace
 
 LONGEST_SECONDS = 7 * 86400.0  # of one trial
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Assignment:
     """The task of a run that may begin. `content`: task.toml with the budget that was asked for; `base`: the commit it
     begins at; `changed`: artifact files of the checkout that are not as committed there."""
@@ -38,7 +41,7 @@ class Assignment:
     changed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Outlook:
     """What a start would come to. `plan`: only where nothing stands against it. `troubles`: what does, by option
     ("workspace", "task", "tag", "agent", "train_seconds", "experiments", "hours"), in the words of the refusal."""
@@ -79,6 +82,8 @@ def look(options: Options) -> Outlook:
     base = tried("workspace", workspace.head)
     tag = tried("tag", lambda: free_tag(workspace, options.tag)) or ""
     assigned: Assignment | None = tried("task", lambda: assignment(workspace, options)) if base else None
+    if assigned is not None:
+        tried("agent", partial(check_agent, workspace, options, assigned))
     return Outlook(
         root=workspace.root,
         tag=tag,
@@ -122,6 +127,15 @@ def assignment(workspace: Workspace, options: Options) -> Assignment:
     return Assignment(folder, task, content, base, tuple(workspace.changed_files(base, artifact)))
 
 
+def check_agent(workspace: Workspace, options: Options, wanted: Assignment) -> None:
+    """Refuse an agent that could propose nothing for this artifact; the baseline alone needs none."""
+    if options.experiments != 0:
+        names = {name: f"{wanted.folder}/{name}" if wanted.folder else name for name in wanted.task.artifact}
+        agents.check_artifact(
+            options.agent, {name: workspace.read(wanted.base, path) for name, path in names.items()}
+        )
+
+
 def free_tag(workspace: Workspace, wanted: str | None) -> str:
     """The tag that is wanted, if no run has it; None: one made of the date. Raises UsageError."""
     if wanted is None:
@@ -131,15 +145,18 @@ def free_tag(workspace: Workspace, wanted: str | None) -> str:
     check_tag(wanted)
     folder = workspace.root / RUNS / wanted
     if alive(folder):
-        raise Busy(f"run {wanted} has an engine already; watch it with: autoresearch, or take another --tag")
+        raise Busy(f"run {wanted} has an engine already; watch it with: {back_command(folder)}, or take another --tag")
     if has_journal(folder):  # else it is the trace of an engine that died before the first line of its journal
-        raise UsageError(f"run {wanted} exists; go on with: autoresearch resume {wanted}, or take another --tag")
+        raise UsageError(f"run {wanted} exists; go on with: {command_for(folder, 'resume')}, or take another --tag")
     if workspace.checked_out(wanted):
         mend = "check out another branch there, or take another --tag"
         raise UsageError(f"branch {branch_name(wanted)} is checked out in a worktree; {mend}")
     if workspace.tip(wanted) is not None:
         mend = f"take another --tag, or remove it with: git branch -D {branch_name(wanted)}"
         raise UsageError(f"branch {branch_name(wanted)} exists, but no run of that tag; {mend}")
+    if (other := workspace.below(wanted)) is not None:
+        mend = f"take another --tag, or rename it with: git branch -m {other} another-name"
+        raise UsageError(f"branch {other} exists, and git has no {branch_name(wanted)} beside it; {mend}")
     if workspace.holds(wanted):
         raise UsageError(f"refs/autoresearch/{wanted}/ holds experiments of an earlier run; take another --tag")
     return wanted
@@ -152,14 +169,53 @@ def has_journal(folder: Path) -> bool:
 
 
 def plan(options: Options, task: Task) -> str:
-    """What the run will do, said before it starts."""
-    each = task.budget.train_seconds  # what comes on top differs tenfold between machines, and is not known yet
+    """What a new run will do, said before it starts."""
     limit = f", at most {options.hours:g} h" if options.hours is not None else ""
     if options.experiments is None:
-        rate = f"at most {3600 / each:.0f} an hour" if each <= 3600 else f"at most {86400 / each:.0f} a day"
-        return f"experiments of {each:g} s until you stop it, {rate}, start-up and evaluation not counted{limit}"
-    hours = (options.experiments + 1) * each / 3600
+        return f"{_without_end(task)}{limit}"
+    what = f"the baseline and {_counted(options.experiments, 'experiment')}"
+    return f"{what} {_spans(options.experiments + 1, task)}{limit}"
+
+
+def plan_on(history: History, engine: EngineStarted, again: Sequence[int], task: Task) -> str:
+    """What a run that goes on has before it. `again`: further trials that are asked for with its start."""
+    asked = [*history.asked_again, *again]
+    trials = f"{_counted(len(asked), 'further trial')} of {', '.join(f'#{n}' for n in sorted(set(asked)))}"
+    if engine.only_asked:
+        return f"{trials} {_spans(len(asked), task)}, and no proposal"
+    left = f", at most {max(0.0, engine.hours - history.active_seconds / 3600):.2g} h more" if engine.hours is not None else ""
+    left = f", and {trials}{left}" if asked else left
+    if engine.experiments is None:
+        return f"{_without_end(task)}{left}"
+    more = max(0, engine.experiments - history.proposals)
+    first = "" if history.experiments else "the baseline and "
+    what = f"{first}{_counted(more, 'experiment' if first else 'more experiment')}"
+    return f"{what} {_spans(more + bool(first), task)}{left}"
+
+
+def _without_end(task: Task) -> str:
+    each = task.budget.train_seconds  # what comes on top differs tenfold between machines, and is not known yet
+    if _ends_early(task):
+        return f"experiments of at most {each:g} s until you stop it"
+    rate = f"at most {3600 / each:.0f} an hour" if each <= 3600 else f"at most {86400 / each:.0f} a day"
+    return f"experiments of {each:g} s until you stop it, {rate}, start-up and evaluation not counted"
+
+
+def _spans(trials: int, task: Task) -> str:
+    """How long so many trials train."""
+    hours = trials * task.budget.train_seconds / 3600
     minutes = round(hours * 60)
     span = f"{hours:.1f} hours" if hours >= 1 else f"{minutes} minutes" if minutes >= 2 else f"{hours * 3600:.0f} s"
-    what = f"{options.experiments} experiment{'s' if options.experiments != 1 else ''}"
-    return f"the baseline and {what} of {each:g} s: {span} of training, plus start-up and evaluation{limit}"
+    if _ends_early(task):
+        evaluation = ", plus evaluation" if "evaluate" in task.commands else ""
+        return f"of at most {task.budget.train_seconds:g} s: {span} of training at most{evaluation}"
+    return f"of {task.budget.train_seconds:g} s: {span} of training, plus start-up and evaluation"
+
+
+def _ends_early(task: Task) -> bool:
+    """Whether the budget is only a limit: a command that knows nothing of us ends when it is done."""
+    return "prepare" not in task.commands
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

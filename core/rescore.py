@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from core.best import Pick, checkpoint, lay_out, open_workspace
 from core.control import Control
 from core.errors import UsageError
 from core.evaluator import Answer, Evaluation
+from core.facts import fact
 from core.locks import lock_device
 from core.measure import CHECKOUTS, FIRST_SEED
 from core.prepare import prepare
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Bench:
     """A folder that goes away again, with a copy of the checkpoint, and what prepare and a trial file say."""
 

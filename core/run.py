@@ -24,11 +24,13 @@ from core.judge import POLICIES
 from core.loop import research
 from core.prepare import prepare
 from core.proposals import Proposals
+from core.room import is_full
 from core.standby import Standby
 from core.task import Task, parse
 from core.wishes import Wishes
 from core.workspace import Workspace
 
+ASKED_IS_DONE = "what was asked for is done"
 LOCK_PATIENCE_SECONDS = 10.0  # another git holds a branch for an instant; longer is worth a pause
 
 
@@ -59,6 +61,8 @@ class Run:
         waits = self.task.command("standby") if "standby" in self.task.commands else ()
         self.standby = Standby(work, waits, self.device)
         self.awake = Awake()
+        self.stood_still = 0  # trials in a row that were void for that
+        self._ended_before = history.ended
         self._frozen, self._fingerprint = started.frozen, started.fingerprint or None
         self._journal = journal
         self._recording = threading.Lock()
@@ -87,7 +91,7 @@ class Run:
     @property
     def in_flight(self) -> Pending:
         """The experiment under way, or an empty one with the next number."""
-        return self.history.pending or Pending(self.history.next_number)
+        return self.history.under_way or Pending(self.history.next_number)
 
     # --- limits and pauses -------------------------------------------------------------------------------------------
 
@@ -110,7 +114,7 @@ class Run:
             log = self.folder / "trials" / f"0-{done[0].trial}" / "log"
             mend = f"mend and commit it, then start a new run; its log: {log}"
             raise RunFailed(f"the baseline is no good ({done[0].verdict.reason}); {mend}")
-        pending = self.history.pending
+        pending = self.history.under_way
         if pending and pending.proposed:  # what is in flight is brought to its end first, as far as that goes
             return not (self.control.stopping and (pending.judged or pending.awaited))
         return not self.control.stopping and (self.history.repeats is not None or not self._limit_reached())
@@ -124,6 +128,8 @@ class Run:
         limits, history = self.history.engine, self.history
         if limits is None or not history.experiments:  # the baseline is always wanted
             return False
+        if limits.only_asked:
+            return True
         if limits.experiments is not None and history.proposals >= limits.experiments:
             return True
         return self.seconds_left <= 0
@@ -140,7 +146,8 @@ class Run:
         """Have a process wait for the trial after the one under way, where the limits let one follow."""
         limits, p, history = self.history.engine, self.in_flight, self.history
         done = history.proposals if p.again else p.number
-        last = limits is not None and limits.experiments is not None and done >= limits.experiments
+        most = math.inf if limits is None or limits.experiments is None else limits.experiments
+        last = done >= most or (limits is not None and limits.only_asked)
         if not ((last and len(history.asked_again) <= p.again) or self.control.stopping):
             self.standby.prepare()
 
@@ -162,6 +169,13 @@ class Run:
         yield RunPaused(reason, mend)
         self.control.wait_while_paused()
         yield RunContinued()
+
+    def last_words(self) -> RunEnded:
+        """How it ends by itself. What was done before an engine came for further trials alone is done after them."""
+        if self.history.engine is None or not self.history.engine.only_asked:
+            return RunEnded("done", "the limit was reached")
+        before = self._ended_before
+        return before if before and before.reason == "done" else RunEnded("stopped", ASKED_IS_DONE)
 
     # --- what the loop asks for --------------------------------------------------------------------------------------
 
@@ -237,15 +251,17 @@ def drain(run: Run) -> RunEnded:
             run.record(event)
             run.awake.keep(not run.history.standing_still)
         stopped = run.control.finish()
-        ended = RunEnded("stopped", "stopped by the user") if stopped else RunEnded("done", "the limit was reached")
+        ended = RunEnded("stopped", "stopped by the user") if stopped else run.last_words()
     except agents.Exhausted as end:
         ended = RunEnded("done", str(end) or "the agent has nothing left to propose")
     except AutoresearchError as error:
         ended = RunEnded("failed", str(error))
     except Exception as error:  # the supervisor: a bug of ours must end in the journal, not in silence
         traceback.print_exc()
-        mend = f"see {run.folder / 'engine.log'}; go on with: autoresearch resume {run.tag}"
-        ended = RunEnded("failed", f"the engine itself failed ({type(error).__name__}: {error}); {mend}")
+        go_on = f"go on with: autoresearch resume {run.tag}"
+        what = f"the engine itself failed ({type(error).__name__}: {error}); see {run.folder / 'engine.log'}; {go_on}"
+        full = f"the disk is full (the run is in {run.folder}, its trials are in {run.work}); make room, then {go_on}"
+        ended = RunEnded("failed", full if is_full(error) else what)
     run.control.finish()
     run.desk.clear()
     run.standby.close()

@@ -11,7 +11,6 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import sandbox
@@ -19,6 +18,7 @@ from core.backend_choice import BACKENDS
 from core.best import Pick, checkpoint
 from core.channel import Channel, Overflow
 from core.errors import RunFailed, UsageError
+from core.facts import fact
 from core.log import crash_reason, plain, plain_tail
 from core.rescore import Bench, bench
 from core.trial import tell
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.5
 _LONGEST_TAIL = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Wish:
     """What the user wants continued. temperature 0: always the likeliest token."""
 

@@ -150,6 +150,13 @@ def freeze(process: subprocess.Popen[bytes], *, frozen: bool) -> None:
         os.killpg(process.pid, wanted)
 
 
+def resident(process: psutil.Process) -> int:
+    """Bytes: the high-water mark where the system keeps one, else what is resident now."""
+    with contextlib.suppress(OSError, StopIteration, IndexError, ValueError), open(f"/proc/{process.pid}/status") as f:
+        return int(next(line for line in f if line.startswith("VmHWM")).split()[1]) * 1024
+    return int(process.memory_info().rss)
+
+
 def _carries(process: psutil.Process, marker: str) -> bool:
     try:
         carried = process.environ().get(VARIABLE, "")

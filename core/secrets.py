@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from core import installing
 from core.errors import UsageError
+from core.facts import fact
 
 VARIABLE = "ANTHROPIC_API_KEY"
 SERVICE, USER = "autoresearch", "anthropic"  # what the keyring has it under
@@ -26,7 +27,7 @@ _own = ""  # what a command has taken out of its environment
 _refused = ""  # what the server did not take
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Found:
     """A key, and in words where it was found. The key is in no representation of this."""
 

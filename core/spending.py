@@ -7,10 +7,12 @@ what was really charged is then unknown, and can only be less.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from core.facts import fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Usage:
     """Tokens of one call, as the server counted them. `input` has neither of the two kinds of cached ones."""
 
@@ -24,7 +26,7 @@ class Usage:
         return self.input + self.cache_read + self.cache_write + self.output
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SetAside:
     """The most that one call can cost. dollars: None where the price is unknown."""
 
@@ -32,7 +34,7 @@ class SetAside:
     dollars: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Spent:
     """What a run has spent. `dollars` and `tokens` are settled ones; `open`: calls that are not, by their numbers."""
 

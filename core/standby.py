@@ -15,19 +15,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core import sandbox
 from core.channel import Channel
+from core.facts import fact
 from core.trial import tell
 
 TAKEN = b'{"type":"taken"}\n'  # a standby's answer to the message that makes it a trial
 PATIENCE_SECONDS = 5.0  # for that answer: what waits has nothing else to do
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Born:
     """A trial's process and the engine's ends of what ties it to us. `control`: the number of its own end."""
 

@@ -9,13 +9,13 @@ import json
 import re
 import shlex
 import sys
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from core.errors import UsageError
+from core.facts import fact
 from core.judge import POLICIES, Direction
 
 _TEXTS = "a list of strings"
@@ -32,7 +32,7 @@ LONGEST_CONTRACT = 20_000  # characters: it is part of every prompt
 _REQUIRED = (("task", "name"), ("task", "artifact"), ("commands", "train"), ("metric", "name"))
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Metric:
     """The one number. `pattern` or `json` say where a self-reported value stands; neither: `evaluate` measures it."""
 
@@ -42,7 +42,7 @@ class Metric:
     json: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Budget:
     """Seconds. `train`: counted training; `startup`: before READY; `timeout`: everything, evaluation included."""
 
@@ -56,7 +56,7 @@ class Budget:
         return max(3.0, 0.05 * self.train_seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Task:
     """`folder` is relative to the workspace ('' for its root), all paths inside are relative to `folder`."""
 
@@ -82,6 +82,8 @@ class Task:
 
 def read(workspace: Path, folder: str) -> tuple[Task, dict[str, Any]]:
     """The task in this folder, and task.toml as it was read (to be recorded). Raises UsageError."""
+    import tomllib  # a viewer does without
+
     path = workspace / folder / "task.toml"
     try:
         text = path.read_text(encoding="utf-8")

@@ -13,16 +13,17 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from core import sandbox
+from core import sandbox, standstill
 from core.channel import Clock, Overflow, Telemetry, finite
 from core.control import Control
 from core.events import Event, TrialDone, TrialReady, TrialStarted
+from core.facts import fact
 from core.hold import Hold
 from core.log import CappedLog, crash_reason
 from core.task import Budget
@@ -34,11 +35,12 @@ End = Literal["done", "crash", "skipped", "void"]
 
 _POLL_SECONDS = 0.1
 _MEMORY_SECONDS = 0.5
+_REST_SECONDS = 1.0  # less than a trial may stand still
 _SUMMARY = ("num_steps", "total_tokens_M", "num_params_M", "depth", "mfu_percent", "peak_memory_mb")
 _GIVING_UP = ("nan", "oom")
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Order:
     """What is to be run: `argv` in `cwd`, at this place, remembered in `folder` (of the run)."""
 
@@ -53,7 +55,7 @@ class Order:
     handover: Path | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Finished:
     """How it ended. Times in seconds, less pauses; `reason` is empty for `done`."""
 
@@ -141,7 +143,13 @@ class _Running:
     # --- one turn of the supervisor ----------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """Wait a moment for something to happen, then look at everything once."""
+        """Wait a moment for something to happen, then look at everything once. Void is what stood still meanwhile."""
+        began, held = standstill.seconds(), self._hold.held
+        self._look()
+        if (span := standstill.seconds() - began) > standstill.allowed(self.order.budget.train_seconds) and not held:
+            self.end, self._reason, self._done = "void", standstill.words(span), self._clock()
+
+    def _look(self) -> None:
         for key, _ in self._selector.select(_POLL_SECONDS):
             take: Callable[[], None] = key.data
             take()
@@ -177,13 +185,12 @@ class _Running:
         if self._hold.held:
             return
         now, budget = self._clock(), self.order.budget
-        longest = budget.train_seconds + budget.overtime_seconds
-        if self._ready is None and self.order.handover and now > budget.startup_seconds:
+        counts, trained = self._ready is not None or not self.order.handover, now - (self._ready or 0.0)
+        if not counts and now > budget.startup_seconds:
             self._finish("crash", f"timeout: not ready after {budget.startup_seconds:g} s of start-up")
-        elif self._ready is None and not self.order.handover and now > longest:
-            self._finish("crash", _not_done(now, budget))
-        elif self._ready is not None and now - self._ready > longest:
-            self._finish("crash", _not_done(now - self._ready, budget))
+        elif counts and trained > budget.train_seconds + budget.overtime_seconds:
+            limits = f"{budget.train_seconds:g} s of training and {budget.overtime_seconds:g} s of grace"
+            self._finish("crash", f"timeout: not done after {trained:.1f} s: {limits}")
         elif now > budget.timeout_seconds:
             self._finish("crash", f"timeout: {budget.timeout_seconds:g} s in all are over")
 
@@ -192,8 +199,7 @@ class _Running:
         if code is None:
             return
         self._read_messages()
-        while self._read_log():
-            pass
+        self._read_rest()
         if code == 0 and self.order.handover and self._ready is None:
             self._finish("crash", "it ended without asking for the rows")
         elif code == 0:
@@ -207,7 +213,7 @@ class _Running:
         self._looked = now
         with contextlib.suppress(psutil.Error):
             root = psutil.Process(self.process.pid)
-            total = sum(_resident(p) for p in (root, *root.children(recursive=True)))
+            total = sum(sandbox.resident(p) for p in (root, *root.children(recursive=True)))
             self._peak_mb = max(self._peak_mb, total / 2**20)
 
     # --- what it says ------------------------------------------------------------------------------------------------
@@ -222,6 +228,12 @@ class _Running:
         elif self._output in self._selector.get_map():
             self._selector.unregister(self._output)
         return bool(chunk)
+
+    def _read_rest(self) -> None:
+        """What it still had to say. What has escaped from it and talks without end is not waited for."""
+        deadline = time.monotonic() + _REST_SECONDS
+        while self._read_log() and time.monotonic() < deadline:
+            pass
 
     def _read_messages(self) -> None:
         try:
@@ -259,8 +271,7 @@ class _Running:
         """End the whole process tree, reap it, and keep what it said."""
         self._born.end()
         sandbox.sweep(self.order.place.folder)
-        while self._read_log():
-            pass
+        self._read_rest()
         self._selector.close()
         self._born.close()
         self._telemetry.close()
@@ -282,15 +293,3 @@ class _Running:
         return Finished(
             self.end, self._reason, train, self._done, self._hold.seconds, peak, self._log.tail(), self._summary
         )
-
-
-def _resident(process: psutil.Process) -> int:
-    """Bytes: the high-water mark where the system keeps one, else what is resident now."""
-    with contextlib.suppress(OSError, StopIteration, IndexError, ValueError), open(f"/proc/{process.pid}/status") as f:
-        return int(next(line for line in f if line.startswith("VmHWM")).split()[1]) * 1024
-    return int(process.memory_info().rss)
-
-
-def _not_done(after: float, budget: Budget) -> str:
-    limits = f"{budget.train_seconds:g} s of training and {budget.overtime_seconds:g} s of grace"
-    return f"timeout: not done after {after:.1f} s: {limits}"

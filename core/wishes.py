@@ -17,6 +17,7 @@ from core.experiment import Proposal
 from core.log import plain
 
 if TYPE_CHECKING:
+    from core.history import History
     from core.run import Run
 
 LONGEST_NOTE = 4000  # characters
@@ -117,9 +118,7 @@ class Wishes:
 
     def _again(self, number: int) -> str:
         run, h = self._run, self._run.journalled()
-        if not any(e.number == number for e in h.experiments):
-            known = f"0 to {h.experiments[-1].number} are" if h.experiments else "none is yet"
-            raise UsageError(f"#{number} is not finished, so it cannot have another trial; {known}")
+        check_again(h, number)
         before = len(h.asked_again)
         run.record(AgainAsked(number))
         what = f"another trial of #{number}"
@@ -130,6 +129,13 @@ class Wishes:
         if h.pending is None:
             return f"{what} begins when the run goes on" if run.control.paused else f"{what} begins now"
         return f"{what} follows #{h.pending.number}"
+
+
+def check_again(h: History, number: int) -> None:
+    """Refuse another trial of what is not finished."""
+    if not any(e.number == number for e in h.experiments):
+        known = f"0 to {h.experiments[-1].number} are" if h.experiments else "none is yet"
+        raise UsageError(f"#{number} is not finished, so it cannot have another trial; {known}")
 
 
 def _refuse_while_stopping(run: Run, number: int) -> None:

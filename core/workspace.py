@@ -19,22 +19,12 @@ import pygit2
 from pygit2.enums import CheckoutStrategy, DiffOption, FileMode
 
 from core.errors import BranchLocked, RunFailed, UsageError
+from core.tags import branch_name
 
 # pygit2 and git leave refs and objects to the page cache by default: a power cut then loses the branch.
 pygit2.settings.enable_fsync_gitdir(True)
 
-TAG = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _ENGINE = ("autoresearch", "autoresearch@localhost")
-
-
-def check_tag(tag: str) -> None:
-    """Refuse a tag that cannot be a branch name."""
-    if not TAG.fullmatch(tag) or tag.startswith((".", "-")) or tag.endswith((".", ".lock")) or ".." in tag:
-        raise UsageError(f"--tag {tag!r}: use up to 100 letters, digits, '-', '_' and '.', as in nov20 or wide-mlp")
-
-
-def branch_name(tag: str) -> str:
-    return f"autoresearch/{tag}"
 
 
 class Workspace:
@@ -85,6 +75,12 @@ class Workspace:
         """Whether a run of this tag has left a branch or a pinned experiment."""
         pins = f"refs/autoresearch/{tag}/"
         return self.tip(tag) is not None or any(name.startswith(pins) for name in self._repo.references)
+
+    def below(self, tag: str) -> str | None:
+        """A branch `autoresearch/<tag>/…`: git cannot have the run's branch beside it. None where there is none."""
+        folder = f"refs/heads/{branch_name(tag)}/"
+        found = (name for name in self._repo.references if name.startswith(folder))
+        return next((name.removeprefix("refs/heads/") for name in found), None)
 
     def check_branches_fit(self) -> None:
         """Refuse a repository with a branch `autoresearch`: git cannot have branches below the name of another."""

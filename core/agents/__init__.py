@@ -10,20 +10,21 @@ get("scripted:patches/", 0)    replays a list of patches
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from core.errors import UsageError
 from core.experiment import Proposal
+from core.facts import fact
 from core.history import History
 from core.notes import Note
 from core.spending import Usage
 
 NAMES = "search, claude, command:ANYTHING, hybrid or scripted:FILE"
+ANOTHER = "change the artifact, or take another agent (claude, command:…); either is a new run: autoresearch run --agent A"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Crash:
     """Why the experiment in flight crashed. `log_tail` has no control characters; it comes from untrusted code.
 
@@ -35,7 +36,7 @@ class Crash:
     repair: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Request:
     """Everything an agent may know when it is asked.
 
@@ -160,6 +161,16 @@ class Agent(Protocol):
         ...
 
 
+class Absent:
+    """In the agent's place where nothing is to be proposed. What it is told waits for the real one."""
+
+    reads_notes, repairs = True, 0
+
+    def propose(self, request: Request) -> Proposal:
+        """Never a proposal."""
+        raise Exhausted("no proposal is asked for")
+
+
 def absolute(name: str) -> str:
     """The name as a run records it: it must mean the same file wherever the run is resumed from."""
     kind, _, argument = name.partition(":")
@@ -208,6 +219,22 @@ def get(name: str, seed: int, options: Mapping[str, Any] | None = None) -> Agent
                 return Hybrid(seed, CommandAgent(argument.removeprefix("command:"), options, waits=False))
             return Hybrid(seed, get(argument or "claude", seed, options))
     raise UsageError(f"--agent {name}: no such agent; use {NAMES}")
+
+
+def check_artifact(name: str, sources: Mapping[str, str]) -> None:
+    """Refuse what an agent could propose nothing for, before a baseline is trained. `sources`: the artifact's files.
+
+    What cannot be read as Python is the baseline's to find out.
+    """
+    if name == "search":
+        from core.agents.artifact import Artifact
+
+        try:
+            Artifact(sources)
+        except Exhausted as nothing:
+            raise UsageError(str(nothing)) from None
+        except Refused:
+            pass
 
 
 def check(name: str, options: Mapping[str, Any] | None = None) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.facts import fact
 from core.spending import Usage
 
 LONGEST_ANSWER = 8 * 2**20  # characters; far more than any limit in tokens allows
@@ -36,7 +37,7 @@ class TooLong(Exception):
     """The answer does not end."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Answer:
     """One whole answer. `content`: its blocks, as the next turn hands them back.
 

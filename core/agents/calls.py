@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from core.agents import CalledOff, Desk, Unable
 from core.agents.answers import Answer
 from core.agents.prices import Price
+from core.facts import fact
 from core.spending import Usage
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0  # seconds
+_TRUSTED = 8  # tries of one turn after which a server's word that it is ready soon counts for less
 MOST_BROKEN = 10  # tries of one turn that came to nothing and may each have been charged
 OVERHEAD = 4000  # tokens that a server may add to a prompt of its own: how tools are used, marks of each turn
 
@@ -49,7 +51,7 @@ class Trouble(Exception):
         return self.spent != Usage()
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Ask:
     """What a call sends, and the most it can cost in tokens: `hour` of them may be cached for an hour."""
 
@@ -59,7 +61,7 @@ class Ask:
     output: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Turn:
     """An answer and what it did cost, as it is kept. `model`: whose it is; another one's is of no use to a model."""
 
@@ -150,7 +152,8 @@ class Calls:
             return backoff, trouble.reason
         if trouble.after > LONGEST_WAIT:
             return LONGEST_WAIT, f"{trouble.reason}; the server asks for {spell(trouble.after)}, tried again sooner"
-        return max(trouble.after, min(backoff, 1.0)), trouble.reason
+        least = min(backoff, 1.0 if tries < _TRUSTED else 60.0)  # "at once" again and again would fill the journal
+        return max(trouble.after, least), trouble.reason
 
 
 def spell(seconds: float) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 
 from core.agents import Refused, Request
+from core.facts import fact
 from core.log import plain
 from core.workspace import Workspace, create, private_copy
 
@@ -23,7 +24,7 @@ _GIT = ".git"  # ours: nothing in it is part of the copy
 Marks = Mapping[str, tuple[int, ...]]  # path relative to the copy -> kind, size, time; folders have only their kind
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Copy:
     """`root` is the copy, `folder` the task's folder in it; `marks` are all files as they were handed over."""
 

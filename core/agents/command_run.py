@@ -8,7 +8,7 @@ import selectors
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,7 @@ import psutil
 from core import sandbox
 from core.agents import Desk
 from core.agents.command_words import Words, shortened
+from core.facts import fact
 from core.log import crash_reason, plain
 
 LARGEST_OUTPUT = 64 * 2**20  # bytes it may print in all: more is a program that does not end
@@ -26,7 +27,7 @@ _LONGEST_REASON = 300  # characters
 _ORPHANS_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Errand:
     """What is to be run, and for how long. `prompt` lies in the folder by which its processes are found.
 
@@ -41,7 +42,7 @@ class Errand:
     hidden: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Ended:
     """How it went. `failure`: why nothing can be taken from it, in a line; empty where it ended well."""
 

@@ -17,8 +17,9 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+from core.facts import fact
 
 Number = int | float
 Value = bool | int | float | str | tuple[Number, ...]
@@ -39,7 +40,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Constant:
     """One constant as a source has it. `start` and `end` are byte offsets of its value in the UTF-8 source.
 

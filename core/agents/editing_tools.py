@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from core.facts import fact
 from core.log import plain
 
 LARGEST_FILE = 2**20  # characters, as of every proposal
@@ -65,7 +65,7 @@ TOOLS: tuple[dict[str, Any], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Result:
     """What a tool answers. `is_error`: it did nothing, and the words say why and what to do."""
 

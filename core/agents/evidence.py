@@ -8,16 +8,17 @@ to]), `chosen` (the hyperparameters that were moved on purpose; what was adjuste
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from core.agents.constants import Value
 from core.agents.space import Scalar
 from core.experiment import Experiment
+from core.facts import fact
 from core.history import History
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Tried:
     """A finished experiment.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from core.agents.constants import Value
 from core.agents.space import DEVICE_BATCH, LENGTH, TOTAL_BATCH
+from core.facts import fact
 from core.history import History
 
 _WIDTHS = r"(N_|NUM_)?(EMBD|EMBED|EMBED_DIM|EMBEDDING_DIM|HIDDEN|HIDDEN_SIZE|HIDDEN_DIM|WIDTH|D_MODEL|DIM|HEADS?)"
@@ -110,7 +110,7 @@ _DEPTH = r"(N_|NUM_)?(DEPTH|LAYERS?)"
 _SIZE = r"(N_|NUM_)?(EMBD|EMBED_DIM|HIDDEN|HIDDEN_SIZE|HIDDEN_DIM|WIDTH|D_MODEL|DIM)"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Need:
     """What a model's size asks of memory, in units of its own: what grows with the batch, and what does not."""
 

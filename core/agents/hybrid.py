@@ -13,13 +13,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from core.agents import Agent, Exhausted, Refused, Request, Unable
 from core.agents.scripted import Scripted
 from core.agents.search import Search
 from core.experiment import Experiment, Proposal
+from core.facts import fact
 from core.history import History
 
 Arm = Literal["numbers", "ideas"]
@@ -106,7 +107,7 @@ class Hybrid:
 # --- an ideas arm that cannot work -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class NoIdeas:
     """The ideas arm was asked for this experiment, and could not work."""
 

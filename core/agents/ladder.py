@@ -5,9 +5,9 @@ docs/agents.md shows the same rungs in the same words; a test compares them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from core.facts import fact
 from core.history import History
 
 PATIENCE = 6  # experiments without a keep before the first rung, and from each rung to the next
@@ -15,7 +15,7 @@ PATIENCE = 6  # experiments without a keep before the first rung, and from each 
 Shown = Literal["near misses", "losses", "keeps", "nothing"]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Rung:
     """A bolder step. shows: which experiments are laid before the agent with their diffs."""
 

@@ -15,10 +15,10 @@ import ast
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from core.agents.constants import parsed
 from core.agents.moves_known import FAMILIES, Family, Form
+from core.facts import fact
 
 _VARIABLE = re.compile(r"__[a-z]+")
 _WHOLE = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant)  # bind tighter than any operator
@@ -26,7 +26,7 @@ _UNSPOKEN = ("ctx", "type_comment", "kind")  # what of a node is not what it say
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Site:
     """A family found in a source. form: the one it has; options: those it can have instead."""
 
@@ -55,7 +55,7 @@ def moved(source: str, forms: Mapping[str, str]) -> str:
 _Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class _Found:
     """spans: of each part, byte offsets. bound: the text of each variable, and whether it binds tighter than any
     operator."""
@@ -65,7 +65,7 @@ class _Found:
     bound: Mapping[str, tuple[str, bool]]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class _Node:
     node: ast.AST
     around: str

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from core.agents.evidence import Tried
 from core.agents.moves import Site
 from core.agents.number_moves import Move
 from core.agents.space import Hyperparameter
+from core.facts import fact
 
 _NEAR = -0.5  # a gain, in units of the run's usual difference, that missed by so little is worth another look
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Step:
     """What to change, and why: numbers, forms of places, or both."""
 

@@ -6,10 +6,10 @@ stand here more than once under one key, once for each library; the first that a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from core.facts import fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Form:
     """One way to write a place: a pattern for each of its parts. why: what speaks for it."""
 
@@ -18,7 +18,7 @@ class Form:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Family:
     """One place, and the forms it can have.
 

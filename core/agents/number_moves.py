@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from core.agents.evidence import Tried
 from core.agents.space import Hyperparameter, Scalar
+from core.facts import fact
 
 TRIES = 80  # moves looked at before a proposal is refused
 _BOLD = 20  # tries after which ranges widen and old failures no longer bound them
@@ -23,7 +23,7 @@ _PLAIN = 0.12  # where no single move promises more than this, two go together
 Sample = Callable[[Hyperparameter, float, float, Sequence[Tried], int], float]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Move:
     """One hyperparameter to one new value, and why."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from core.facts import fact
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
@@ -13,7 +14,7 @@ class DoesNotApply(Exception):
     """Which hunk of which file does not fit, and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Hunk:
     """start: the first line of `old`, counted from 0. Lines keep their ends."""
 

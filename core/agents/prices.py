@@ -7,10 +7,11 @@ is not here, or without one, has no known price: the user gives it (`--price IN/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from core.errors import UsageError
+from core.facts import fact
 from core.spending import Usage
 
 MILLION = 1_000_000
@@ -19,7 +20,7 @@ DEFAULT_MODEL = "claude-opus-5-5"
 MEND = "give it with --price IN/OUT, dollars per million tokens (0/0 for a server of your own)"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Price:
     """Dollars per million tokens. `cache_read` is a multiple of the price of input.
 
@@ -47,7 +48,7 @@ class Price:
         return self.long[1] if self.long and prompt > self.long[0] else 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Model:
     """What is known of a model. adaptive: it decides by itself how much to think. price: None where none was found."""
 

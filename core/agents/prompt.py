@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import psutil
 
@@ -18,6 +17,8 @@ from core.agents import Request, Unable
 from core.agents.account import record
 from core.agents.quoting import clean, fenced, one_line
 from core.agents.situation import asked, situation
+from core.caps import TOO_LOW
+from core.facts import fact
 from core.history import History
 from core.judge import RULES, Direction
 from core.task import parse
@@ -62,7 +63,7 @@ learnt something that later proposals should know: what you write there is all t
 own. Think first, be brief, and end with submit."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Prompt:
     """A prompt in the order in which it is to be sent.
 
@@ -131,7 +132,7 @@ def _task(history: History, direction: Direction, contract: str) -> str:
             f"- What is kept: {RULES[task.policy]}.",
             f"- Budget: {run.train_seconds:g} s of work{startup}, {task.budget.timeout_seconds:g} s in all.",
             f"- Machine: {_machine(history)}.",
-            *(f"- {one_line(note, 300)}" for note in run.notes[:_NOTES]),
+            *(f"- {one_line(note, 300)}" for note in run.notes[:_NOTES] if not note.startswith(TOO_LOW)),
             *(f"- Setting {one_line(k, 60)} = {one_line(str(v), 200)}" for k, v in [*run.settings.items()][:_SETTINGS]),
         ]
     if contract:

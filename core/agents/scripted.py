@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ from core.agents import Exhausted, Refused, Request
 from core.agents.patch import DoesNotApply, Hunk, apply, parse, target
 from core.errors import UsageError
 from core.experiment import Proposal
+from core.facts import fact
 
 _ACTIONS = ("replace", "patch", "edits")
 _KEYS = {"description", "hypothesis", "file", *_ACTIONS}
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Step:
     """One proposal to be: exactly one of replace, hunks and texts is filled."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from core.agents.constants import Value
+from core.facts import fact
 
 # log: rates and other positive numbers. size: powers of two. count: small whole numbers. unit: within [0, 1].
 # beta: just below 1. choice: one of a few.
@@ -21,7 +21,7 @@ Scale = Literal["log", "size", "count", "unit", "beta", "choice"]
 Scalar = bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Family:
     """What is known of hyperparameters with such names.
 
@@ -88,7 +88,7 @@ _FAMILIES = (
 _UNKNOWN = Family("", "log", 0.3, 1, 0.6, 2, "", "")
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Hyperparameter:
     """One tunable number, switch or choice, at the incumbent's value.
 

@@ -91,6 +91,15 @@ def test_retry_after_is_obeyed_capped_and_shown(tmp_path):
     assert all(0 < seconds <= LONGEST_WAIT for seconds, _ in waits)
 
 
+def test_a_server_that_is_ready_at_once_again_and_again_is_believed_some_times(tmp_path):
+    with MessagesServer([*[status(529, "Overloaded", retry_after="0")] * 20, GOOD]) as server:
+        asked = request(tmp_path)
+        assert propose(server, asked).edits
+    seconds = [s for s, _ in asked.desk.waited]
+    assert all(s <= 1.0 for s in seconds[:8])
+    assert seconds[8:] == [60.0] * 12
+
+
 @pytest.mark.parametrize("value", ["", "x", "1e400", "inf", "Wed, 99 Foo 2026", "0x10"])
 def test_a_retry_after_of_any_kind_is_survived(value):
     seconds = asked_to_wait({"retry-after": value})

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from thinker import close, opened
 
 from core.agents.claude import MAX_TOKENS
+from core.agents.prompt import prompt
 from core.caps import check_cap, check_token_cap, check_use
+from core.dry_run import first_prompt
 from core.errors import UsageError
 from core.launch import Options
 from core.outlook import look
@@ -51,3 +56,41 @@ def test_the_start_page_hears_of_it_where_its_entry_is(toy):
     assert "no call fits into $0.01" in found["max_dollars"]
     assert "no call fits into 9 tokens" in found["agent"]
     assert look(Options(str(toy), agent="claude", max_dollars=3.0, max_tokens=10**6)).troubles == {}
+
+
+@pytest.mark.parametrize(
+    ("caps", "says"),
+    [
+        ({"max_dollars": 0.66}, r"can come to \$0\.7\d and the cap is \$0\.66, so .* the run ends after its base"),
+        ({"max_tokens": 33_000}, r"can come to 4\d,\d{3} tokens and the cap is 33,000, so it is not made and the run"),
+        ({"max_dollars": 0.66, "agent": "hybrid"}, r"so it is not made and the ideas are never asked for"),
+    ],
+)
+def test_a_cap_between_an_answer_and_the_first_prompt_is_said_before_the_baseline_is_trained(toy, caps, says):
+    run = opened(toy, **{"agent": "claude", **caps})
+    told = prompt(run.proposals.request()).stable[1]
+    close(run)
+    (note,) = run.history.run.notes
+    assert re.search(says, note)
+    assert note.endswith(f"or then: autoresearch resume t --{next(iter(caps)).replace('_', '-')} N")
+    assert "too low a cap" not in told, "it is told to the user, not to the model"
+
+
+@pytest.mark.parametrize(
+    "fits",
+    [
+        {"agent": "claude", "max_dollars": 0.8},
+        {"agent": "claude", "max_dollars": 0.66, "experiments": 0},
+        {"agent": "claude"},
+    ],
+)
+def test_nothing_is_said_of_a_cap_that_lets_the_first_call_through_or_is_not_needed(toy, fits):
+    run = opened(toy, **fits)
+    close(run)
+    assert run.history.run.notes == ()
+
+
+def test_a_program_too_large_for_any_prompt_is_refused_by_a_dry_run_in_words(toy):
+    (toy / "program.md").write_text("be bold " * 20_000)
+    with pytest.raises(UsageError, match=r"program\.md has 160,000 bytes.*; shorten it"):
+        first_prompt(Options(str(toy), agent="claude", max_dollars=3.0))

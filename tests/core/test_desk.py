@@ -1,155 +1,27 @@
-"""What an agent may do at a run: spend within a cap, be held up, write down, mend its crash. Nothing is paid twice."""
+"""What an agent may do at a run: speak, wait, write down, and have its conversation kept for a resume."""
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections.abc import Callable
-from pathlib import Path
+import weakref
 
 import pytest
-from conftest import git, rates_agent, until
+from conftest import autoresearch, until
+from thinker import Thinker, close, fails, past_baseline, rate, record
 
 from core import agents, control, opening
 from core import events as ev
-from core.desk import Paper
-from core.errors import UsageError
-from core.experiment import Proposal, Repair
+from core.experiment import Proposal
 from core.history import fold
-from core.journal import read
 from core.launch import Options
-from core.loop import REFUSALS_IN_A_ROW, approve, commit, conclude, decide, move_branch, propose, repair
-from core.proposals import program
-from core.run import Run
-from core.spending import Spent, Usage
-from core.task import Budget, Metric, Task
-
-
-class Thinker:
-    """An agent that does what it is told, once for each time it is asked."""
-
-    reads_notes = True
-    repairs = 2
-
-    def __init__(self) -> None:
-        self.asked: list[agents.Request] = []
-        self.does: list[Callable[[agents.Request], Proposal]] = []
-
-    def propose(self, request: agents.Request) -> Proposal:
-        self.asked.append(request)
-        if self.does:
-            return self.does.pop(0)(request)
-        return rate(f"0.{len(self.asked)}1", request)
-
-
-def rate(value: str, request: agents.Request) -> Proposal:
-    lines = [f"RATE = {value}" if x.startswith("RATE") else x for x in request.sources["train.py"].splitlines()]
-    return Proposal({"train.py": "\n".join(lines) + "\n"}, f"rate {value}", "why not", {"agent": "thinker"})
-
-
-def fails(error: Exception) -> Callable[[agents.Request], Proposal]:
-    def do(request: agents.Request) -> Proposal:
-        raise error
-
-    return do
-
-
-def opened(toy: Path, **options) -> Run:
-    options.setdefault("agent", rates_agent(toy))
-    run = opening.open_run(Options(str(toy), tag="t", **options), lambda line: None)
-    run.agent = Thinker()
-    return run
-
-
-def close(run: Run) -> None:
-    run.control.close()
-    run._journal.close()
-    while opening._locks:
-        opening._locks.pop().close()
+from core.loop import REFUSALS_IN_A_ROW, propose
 
 
 @pytest.fixture
 def run(toy):
-    """A run in this process, past its baseline, with an agent of the test's."""
-    priced = {"model": "m", "price_in": 1.0, "price_out": 2.0}
-    run = opened(toy, agent="claude", agent_options=priced, max_dollars=1.0, max_tokens=40_000)
-    record(run, propose, commit)
-    run.record(ev.Measured(0, 1, 0.5, 1.0, 1.0, 1.0))
-    record(run, decide, move_branch, conclude)
-    yield run
-    close(run)
-
-
-def record(run: Run, *stations) -> None:
-    for station in stations:
-        for event in station(run):
-            run.record(event)
-
-
-def crash(run: Run, reason: str = "RuntimeError: no") -> None:
-    run.record(ev.Crashed(run.in_flight.number, run.in_flight.trial + 1, reason, "Traceback\nRuntimeError: no", 1.0))
-
-
-def events(run: Run, kind: type) -> list:
-    return [event for event, _ in read(run.folder / "journal.jsonl") if isinstance(event, kind)]
-
-
-# --- what it costs -------------------------------------------------------------------------------
-
-
-def test_what_was_set_aside_counts_until_it_is_settled():
-    spent = Spent().reserved(0, 1000, 0.5).reserved(1, 500, None)
-    assert (spent.worst_tokens, spent.worst_dollars, spent.calls) == (1500, 0.5, 2)
-    spent = spent.settled(0, Usage(100, 20, 30, 4), 0.1)
-    assert (spent.tokens, spent.dollars, spent.cached) == (154, 0.1, 20)
-    assert (spent.worst_tokens, spent.worst_dollars) == (654, 0.1)
-    assert spent.settled(0, Usage(100), 0.1) == spent
-    assert spent.settled(7, Usage(100), 0.1) == spent
-
-
-def test_a_cap_holds_over_settled_and_open_calls_and_restarts(run, toy):
-    first = run.desk.reserve("m", 1000, 0.6)
-    run.desk.settle(first, Usage(input=200), 0.1)
-    lost = run.desk.reserve("m", 1000, 0.6)  # never settled: its engine was killed
-    assert lost == first + 1
-    with pytest.raises(agents.CapReached, match=r"\$1\.30.*cap is \$1\.00; .*autoresearch resume t --max-dollars"):
-        run.desk.reserve("m", 1000, 0.6)
-    with pytest.raises(agents.CapReached, match=r"41,200 tokens, and the cap is 40,000; .*--max-tokens"):
-        run.desk.reserve("m", 40_000, 0.2)
-    with pytest.raises(UsageError, match=r"the price of m is not known; give it with --price IN/OUT"):
-        run.desk.reserve("m", 10, None)
-    close(run)
-    again = opening.open_run(Options(str(toy), resume="t"), lambda line: None)
-    try:
-        assert (again.history.engine.max_dollars, again.history.engine.max_tokens) == (1.0, 40_000)
-        assert again.history.spent.worst_dollars == pytest.approx(0.7)
-        with pytest.raises(agents.CapReached):
-            again.desk.reserve("m", 1000, 0.6)
-        assert again.desk.reserve("m", 10, 0.2) == lost + 1
-    finally:
-        close(again)
-
-
-def test_a_resumed_run_may_get_another_cap_and_another_model(run, toy):
-    close(run)
-    for value in (0, -1.0):
-        with pytest.raises(UsageError, match="must be a number above 0"):
-            opening.open_run(Options(str(toy), resume="t", max_dollars=value), lambda line: None)
-        while opening._locks:
-            opening._locks.pop().close()
-    options = Options(str(toy), resume="t", max_dollars=9.0, agent_options={"model": "m2"})
-    again = opening.open_run(options, lambda line: None)
-    engine = again.history.engine
-    close(again)
-    assert (engine.max_dollars, engine.max_tokens, engine.agent_options["model"]) == (9.0, 40_000, "m2")
-
-
-def test_a_run_whose_cap_is_reached_is_done(run):
-    run.agent.does = [fails(agents.CapReached("enough"))]
-    with pytest.raises(agents.Exhausted):
-        record(run, propose)
-
-
-# --- what it says, where it waits ----------------------------------------------------------------
+    with past_baseline(toy) as run:
+        yield run
 
 
 def test_what_it_says_is_shown_and_bounded(run, monkeypatch):
@@ -167,6 +39,29 @@ def test_notes_to_itself_stay_and_are_plain(run):
     run.desk.remember("depth \x1b[31mhelps\x1b[0m\x07 ")
     run.desk.remember("   ")
     assert [(n.number, n.text) for n in run.history.memory] == [(1, "depth helps")]
+
+
+class Client:
+    """Holds itself, as clients and event loops do."""
+
+    def __init__(self) -> None:
+        self.loop = self
+
+
+def test_what_an_agent_leaves_behind_in_memory_goes_with_its_proposal(run):
+    left: list[weakref.ref[Client]] = []
+
+    def leaves(request: agents.Request) -> Proposal:
+        left.append(weakref.ref(Client()))
+        return rate("0.3", request)
+
+    run.agent.does = [leaves]
+    gc.disable()
+    try:
+        record(run, propose)
+        assert [client() for client in left] == [None]
+    finally:
+        gc.enable()
 
 
 def test_waiting_ends_when_the_run_is_to_stop_and_says_what_for(run):
@@ -251,7 +146,7 @@ def test_an_agent_called_off_leaves_nothing_in_flight(run):
     assert run.history.pending.proposed is None
 
 
-# --- the conversation about a proposal -----------------------------------------------------------
+# --- the conversation about a proposal -------------------------------------------------------
 
 
 def test_kept_turns_survive_the_engine_and_end_with_the_proposal(run, toy):
@@ -290,127 +185,11 @@ def test_a_refusal_ends_the_conversation(run):
     assert not list((run.folder / "agent").glob("*.jsonl"))
 
 
-@pytest.mark.parametrize("place", ["program.md", "task/program.md"])
-def test_a_program_that_the_task_does_not_name_is_found_beside_it_or_in_the_workspace(tmp_path, place):
-    task = Task("task", "t", ("x",), Metric("m", "min"), Budget(1, 1, 1), {})
-    (tmp_path / "task").mkdir()
-    (tmp_path / "program.md").write_text("of the workspace")
-    (tmp_path / place).write_text("this one")
-    assert program(tmp_path, task) == "this one"
-    assert program(tmp_path / "elsewhere", task) == ""
-
-
-def test_the_program_is_recorded_when_it_changes_and_only_then(toy):
-    (toy / "program.md").write_text("be bold")
-    (toy / "task.toml").write_text((toy / "task.toml").read_text().replace("[task]", '[task]\nprogram = "program.md"'))
-    git(toy, "add", "-A")
-    git(toy, "commit", "-q", "-m", "program")
-    run = opened(toy)
-    try:
-        for measured in (0.5, 0.4, 0.3):
-            record(run, propose, commit)
-            run.record(ev.Measured(run.in_flight.number, 1, measured, 1.0, 1.0, 1.0))
-            record(run, decide, move_branch, conclude)
-            if measured == 0.4:
-                (toy / "program.md").write_text("be careful")
-        assert [(e.number, e.text) for e in events(run, ev.ProgramRead)] == [(1, "be bold"), (2, "be careful")]
-        assert [r.program for r in run.agent.asked] == ["be bold", "be careful"]
-        assert run.history.program == "be careful"
-    finally:
-        close(run)
-
-
-# --- repairs -------------------------------------------------------------------------------------
-
-
-def test_a_crash_is_mended_on_the_same_parent_and_both_commits_stay(run, toy):
-    record(run, propose, commit)
-    first = run.in_flight.committed
-    crash(run)
-    record(run, repair)
-    request = run.agent.asked[-1]
-    assert request.crash == agents.Crash("RuntimeError: no", "Traceback\nRuntimeError: no", 1)
-    assert "RATE = 0.11" in request.sources["train.py"], "what crashed, not the incumbent"
-    record(run, approve, commit)
-    mended = run.in_flight.committed
-    assert mended.commit != first.commit
-    assert run.in_flight.proposed.parent == git(toy, "rev-parse", f"{mended.commit}^").strip()
-    run.record(ev.Measured(1, 2, 0.4, 1.0, 1.0, 1.0))
-    record(run, repair, decide, move_branch, conclude)
-    done = run.history.experiments[1]
-    assert done.verdict.outcome == "keep"
-    assert done.repairs == (Repair(first.commit, "RuntimeError: no"),)
-    pins = git(toy, "for-each-ref", "--format=%(refname:lstrip=3) %(objectname)", "refs/autoresearch/t").split("\n")
-    assert {f"1 {first.commit}", f"1-r1 {mended.commit}"} < set(pins)
-    assert fold(read(run.folder / "journal.jsonl")) == run.history
-
-
-def test_repairs_are_counted(run):
-    record(run, propose, commit)
-    for k in (1, 2):
-        crash(run, f"Error {k}")
-        record(run, repair, commit)
-        assert len(run.in_flight.repairs) == k
-    crash(run, "Error 3")
-    record(run, repair, decide, move_branch, conclude)
-    assert len(run.agent.asked) == 3
-    done = run.history.experiments[1]
-    assert (done.verdict.outcome, done.verdict.reason) == ("crash", "Error 3")
-    assert [r.reason for r in done.repairs] == ["Error 1", "Error 2"]
-
-
-@pytest.mark.parametrize("answer", ["refuses", "nothing new"])
-def test_without_a_mend_it_stays_a_crash(run, answer):
-    same = lambda request: Proposal(dict(request.sources), "the same", "")  # noqa: E731
-    record(run, propose, commit)
-    run.agent.does = [fails(agents.Refused("no idea")) if answer == "refuses" else same]
-    crash(run)
-    record(run, repair)
-    assert "no repair: " in run.history.last_refusal.reason
-    record(run, repair, decide, move_branch, conclude)
-    assert run.history.experiments[1].verdict.outcome == "crash"
-    assert len(run.agent.asked) == 2
-
-
-def test_what_is_not_the_agents_to_mend(run):
-    record(run, propose, commit)
-    crash(run, "skipped")
-    record(run, repair, decide, move_branch, conclude)
-    assert run.history.experiments[1].verdict.outcome == "discard"
-    record(run, propose)
-    run.record(ev.ApprovalAwaited(2, ""))
-    control.send(run.folder, "approve", number=2, edits={"train.py": "RATE = 0.77\n"})
-    record(run, commit)
-    crash(run)
-    record(run, repair)
-    assert len(run.agent.asked) == 2
-
-
-def test_a_mend_waits_for_the_users_word_and_may_be_rejected(run, toy):
-    run.record(ev.ApprovalTurned(True))
-    record(run, propose)
-    run.record(ev.ApprovalAwaited(1, ""))
-    control.send(run.folder, "approve", number=1)
-    record(run, commit)
-    crash(run)
-    record(run, repair)
-    run.record(ev.ApprovalAwaited(1, ""))
-    control.send(run.folder, "reject", number=1, reason="leave it")
-    record(run, propose, commit, repair, decide, move_branch, conclude)
-    done = run.history.experiments[1]
-    assert (done.verdict.outcome, done.repairs) == ("crash", ())
-    assert len(run.agent.asked) == 2
-    assert [n.text for n in run.history.notes] == ["leave it"]
-
-
-# --- paper ---------------------------------------------------------------------------------------
-
-
-def test_a_desk_on_paper_holds_the_same_caps(tmp_path):
-    desk = Paper(tmp_path, max_dollars=1.0)
-    desk.settle(desk.reserve("m", 10, 0.6), Usage(input=5), 0.2)
-    desk.reserve("m", 10, 0.6)
-    with pytest.raises(agents.CapReached):
-        desk.reserve("m", 10, 0.6)
-    with pytest.raises(UsageError):
-        desk.reserve("m", 10, None)
+def test_hours_go_by_the_clock_while_a_server_is_waited_for_and_stand_still_in_a_pause(run):
+    h, at = run.history, run.history.last_time
+    h = fold([(ev.AgentWaits(1, "529 overloaded", 300.0), at + 10), (ev.CallReserved(1, 0, "m", 1, 0.0), at + 3610)], h)
+    assert h.active_seconds - run.history.active_seconds == pytest.approx(3610)
+    h = fold([(ev.RunPaused("paused by the user", ""), at + 3620), (ev.RunContinued(), at + 9000)], h)
+    assert h.active_seconds - run.history.active_seconds == pytest.approx(3620)
+    said = " ".join(autoresearch("run", "--help", cwd=run.workspace.root).stdout.split())
+    assert "Stop after H hours by the clock: waiting for a server counts, a pause does not." in said

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 
 import psutil
 import pytest
 from conftest import ended, git
 from test_loop import script
+from thinker import close, opened, record
 
 from core.launch import Options
+from core.loop import commit, propose
+from core.measure import measure
 
 GOOD = 'print("loss: 0.01")\n'
 HOSTILE = {
@@ -128,3 +132,15 @@ def test_escape_sequences_of_a_log_reach_nobody(toy, engines):
     assert "red" in crash.log_tail
     assert "\x1b" not in json.dumps([crash.log_tail, crash.verdict.reason], ensure_ascii=False)
     assert crash.verdict.reason == "ValueError: x"
+
+
+def test_what_has_escaped_and_talks_without_end_does_not_hold_up_the_engine(toy, monkeypatch):
+    monkeypatch.setattr("core.trial._Running._read_log", lambda running: True)
+    run = opened(toy)
+    record(run, propose, commit)
+    trial = threading.Thread(target=record, args=(run, measure), daemon=True)
+    trial.start()
+    trial.join(30)
+    assert not trial.is_alive()
+    close(run)
+    assert run.in_flight.crashed is not None

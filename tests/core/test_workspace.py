@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from conftest import commit_all, git
 
 from core.errors import RunFailed, UsageError
-from core.workspace import Workspace, check_tag, create, unified_diff
+from core.outlook import free_tag
+from core.tags import check_tag
+from core.workspace import Workspace, create, unified_diff
 
 
 @pytest.fixture
@@ -123,3 +126,26 @@ def test_tags_that_can_be_branches(tag, repo):
 def test_tags_that_cannot(tag):
     with pytest.raises(UsageError, match="--tag"):
         check_tag(tag)
+
+
+@pytest.mark.parametrize(
+    ("tag", "why"),
+    [
+        ("a.lock", "it ends in '.lock'"), ("a.", "it ends in '.'"), (".a", "it begins with '.'"),
+        ("-x", "it begins with '-'"), ("a..b", "it has '..' in it"), ("a b", "use up to 100 letters"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_tag_is_said(tag, why):
+    with pytest.raises(UsageError, match=re.escape(f"--tag {tag!r}: {why}")) as refused:
+        check_tag(tag)
+    assert "as in nov20" in str(refused.value)
+
+
+def test_a_branch_below_the_name_of_the_runs_is_found_before_anything_is_changed(repo):
+    git(repo, "branch", "autoresearch/t/mine")
+    ws = Workspace(repo)
+    assert ws.below("t") == "autoresearch/t/mine"
+    assert ws.below("other") is None
+    with pytest.raises(UsageError, match="branch autoresearch/t/mine exists, and git has no autoresearch/t beside it"):
+        free_tag(ws, "t")
+    assert free_tag(ws, "other") == "other"
