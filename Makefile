@@ -14,8 +14,10 @@ demo: $(INSTALLED) ## watch an agent improve a small GPT on real text (ARGS="--p
 	@$(BIN)/autoresearch demo $(ARGS)
 	@echo "the command is $(BIN)/autoresearch; to type autoresearch alone: . $(BIN)/activate"
 
-test: $(INSTALLED) ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+# Compiled beforehand, for where PYTHONDONTWRITEBYTECODE is set: the tests start a thousand processes of ours.
+test: $(INSTALLED) ## run the tests, two to four at a time (ARGS="-n 0 -x tests/core": one at a time)
+	@$(BIN)/python -m compileall -q core backends tui tests
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(INSTALLED) ## style, types and the walls between the rooms
 	$(BIN)/ruff check .

@@ -74,7 +74,7 @@ def main() -> None:
         os.environ["XDG_CACHE_HOME"] = str(Path(scratch) / "cache")  # nothing compiled, nothing prepared
         os.environ["XDG_DATA_HOME"] = str(Path(scratch) / "data")
         print(f"{device.description}, {device.memory_mb:,} MB, profile {profile.name}", flush=True)
-        figures = measure(device, profile, Path(scratch), 6.0 if given.tiny else given.seconds, given.evaluations)
+        figures = measure(device, profile, Path(scratch), 3.0 if given.tiny else given.seconds, given.evaluations)
     print(json.dumps(figures))
 
 

@@ -127,7 +127,8 @@ class Control:
         self._tag, self._closed = run_folder.name, False
         self._path = socket_path(run_folder)
         self._server = self._listen()
-        threading.Thread(target=self._serve, name="control", daemon=True).start()
+        self._door = threading.Thread(target=self._serve, name="control", daemon=True)
+        self._door.start()
 
     def close(self) -> None:
         """Stop listening."""
@@ -135,6 +136,7 @@ class Control:
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
         self._server.close()
+        self._door.join(PEER_SECONDS)  # the answer to the command that ended it may still be on its way
         self.wake.close()
         self._waker.close()
         self._path.unlink(missing_ok=True)

@@ -57,6 +57,11 @@ class History:
         return next((e for e in reversed(self.experiments) if e.number == self.incumbent), None)
 
     @property
+    def plan(self) -> str:
+        """The sentence that was said before the last engine began."""
+        return (self.engine and self.engine.plan) or (self.run.plan if self.run else "")
+
+    @property
     def standing_still(self) -> bool:
         """Whether a pause is in force, between trials or within one."""
         p = self.pending

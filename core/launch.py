@@ -32,12 +32,12 @@ RUNS = ".autoresearch"
 class Options:
     """What the user asked for. `resume` names the tag of a run that is to go on; most others then stay as recorded.
 
-    experiments: proposals after the baseline; for `resume`, more of them, and 0: only further trials that were asked for.
-        None: no limit (resume: the limit it had).
+    experiments: proposals after the baseline; for `resume`, more of them, and 0: only further trials that were asked
+        for. None: no limit (resume: the limit it had).
     agent_options: model, effort, prices, … of the agent; resume: those that change.
     max_dollars, max_tokens: what the agent may spend in all; None: no cap (resume: the one it had).
     approve: every proposal waits for the user's word; a run that is to go on keeps this as it was, unless asked here.
-    again: with `resume` and experiments=0: finished experiments that are to have another trial each time they stand here.
+    again: for `resume` with experiments=0: finished experiments that are to have another trial, once for each mention.
     """
 
     workspace: str

@@ -131,9 +131,7 @@ def check_agent(workspace: Workspace, options: Options, wanted: Assignment) -> N
     """Refuse an agent that could propose nothing for this artifact; the baseline alone needs none."""
     if options.experiments != 0:
         names = {name: f"{wanted.folder}/{name}" if wanted.folder else name for name in wanted.task.artifact}
-        agents.check_artifact(
-            options.agent, {name: workspace.read(wanted.base, path) for name, path in names.items()}
-        )
+        agents.check_artifact(options.agent, {name: workspace.read(wanted.base, path) for name, path in names.items()})
 
 
 def free_tag(workspace: Workspace, wanted: str | None) -> str:
@@ -183,7 +181,8 @@ def plan_on(history: History, engine: EngineStarted, again: Sequence[int], task:
     trials = f"{_counted(len(asked), 'further trial')} of {', '.join(f'#{n}' for n in sorted(set(asked)))}"
     if engine.only_asked:
         return f"{trials} {_spans(len(asked), task)}, and no proposal"
-    left = f", at most {max(0.0, engine.hours - history.active_seconds / 3600):.2g} h more" if engine.hours is not None else ""
+    hours = None if engine.hours is None else max(0.0, engine.hours - history.active_seconds / 3600)
+    left = f", at most {hours:.2g} h more" if hours is not None else ""
     left = f", and {trials}{left}" if asked else left
     if engine.experiments is None:
         return f"{_without_end(task)}{left}"

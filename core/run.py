@@ -128,11 +128,13 @@ class Run:
         limits, history = self.history.engine, self.history
         if limits is None or not history.experiments:  # the baseline is always wanted
             return False
-        if limits.only_asked:
-            return True
-        if limits.experiments is not None and history.proposals >= limits.experiments:
-            return True
-        return self.seconds_left <= 0
+        return limits.only_asked or self._all_proposed or self.seconds_left <= 0
+
+    @property
+    def _all_proposed(self) -> bool:
+        limits = self.history.engine
+        most = math.inf if limits is None or limits.experiments is None else limits.experiments
+        return self.history.proposals >= most
 
     @property
     def seconds_left(self) -> float:
@@ -146,8 +148,8 @@ class Run:
         """Have a process wait for the trial after the one under way, where the limits let one follow."""
         limits, p, history = self.history.engine, self.in_flight, self.history
         done = history.proposals if p.again else p.number
-        most = math.inf if limits is None or limits.experiments is None else limits.experiments
-        last = done >= most or (limits is not None and limits.only_asked)
+        last = limits is not None and limits.experiments is not None and done >= limits.experiments
+        last = last or (limits is not None and limits.only_asked)
         if not ((last and len(history.asked_again) <= p.again) or self.control.stopping):
             self.standby.prepare()
 
@@ -172,10 +174,10 @@ class Run:
 
     def last_words(self) -> RunEnded:
         """How it ends by itself. What was done before an engine came for further trials alone is done after them."""
-        if self.history.engine is None or not self.history.engine.only_asked:
-            return RunEnded("done", "the limit was reached")
-        before = self._ended_before
-        return before if before and before.reason == "done" else RunEnded("stopped", ASKED_IS_DONE)
+        limits, before = self.history.engine, self._ended_before
+        if limits is not None and limits.only_asked and not self._all_proposed:
+            return before if before and before.reason == "done" else RunEnded("stopped", ASKED_IS_DONE)
+        return RunEnded("done", "the limit was reached")
 
     # --- what the loop asks for --------------------------------------------------------------------------------------
 

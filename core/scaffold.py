@@ -50,7 +50,7 @@ def scaffold(
     backend = known_backend(backend)
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        mend = "name a new or empty folder; in a repository of your own write a task.toml (see docs/tasks.md)"
+        mend = "name a new or empty folder; for a task of your own in this one: autoresearch init --own"
         raise UsageError(f"{folder}: not empty; {mend}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,7 @@ def read(workspace: Path, folder: str) -> tuple[Task, dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except FileNotFoundError:
-        mend = "name the folder that holds one with --task, or make a workspace with: autoresearch init"
+        mend = "name its folder with --task, or make one with: autoresearch init (--own: for a task of your own)"
         raise UsageError(f"{path}: there is no task.toml; {mend}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: not readable as TOML: {error}") from None

@@ -212,10 +212,14 @@ class Workspace:
         return Path(os.path.realpath(git / file.read_text().strip())) if file.exists() else git
 
 
-def create(folder: Path, message: str) -> str:
-    """Make a repository of this folder and commit everything in it. Returns the commit's id."""
+def create(folder: Path, message: str, paths: Sequence[str] | None = None) -> str:
+    """Make a repository of this folder and commit everything in it, or these paths. Returns the commit's id."""
     repo = pygit2.init_repository(str(folder), initial_head="main")
-    repo.index.add_all()
+    if paths is None:
+        repo.index.add_all()
+    for path in paths or ():
+        if not repo.path_is_ignored(path):
+            repo.index.add(path)
     repo.index.write()
     return _first_commit(repo, message)
 
@@ -260,7 +264,7 @@ def _open(folder: Path) -> pygit2.Repository:
         raise UsageError(f"{folder}: no such folder; make a workspace with: autoresearch init {folder}")
     found = pygit2.discover_repository(str(folder))
     if found is None:
-        mend = f"make one with: autoresearch init {folder}, or in a folder of your own: git init, git add, git commit"
+        mend = f"make one with: autoresearch init {folder}, or for a task of your own: autoresearch init --own {folder}"
         raise UsageError(f"{folder}: not in a git repository; {mend}")
     try:
         repo = pygit2.Repository(found)

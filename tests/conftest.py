@@ -19,6 +19,7 @@ from core import control
 from core.history import History, fold
 from core.journal import read
 from core.launch import Options, launch
+from core.scaffold import scaffold
 
 TOY_TASK = """\
 [task]
@@ -40,6 +41,8 @@ RATES = {"better": "0.4", "worse": "0.9", "crash": "1 / 0", "better still": "0.3
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Caches, locks and data folders of this test alone, so that tests can run beside a real run."""
+    for name in ("COLUMNS", "LINES"):  # readline sets them in pytest, and its workers inherit them
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -72,6 +75,17 @@ def demo_folders(tmp_path: Path, prepared_cache: Path):
     yield tmp_path
     if rows.exists() and not (prepared_cache / "rows").exists():
         shutil.copytree(rows, prepared_cache / "rows")
+
+
+@pytest.fixture
+def reference(demo_folders: Path) -> Path:
+    """A workspace with the reference task for this CPU, scored on an eighth of the profile's tokens."""
+    workspace = demo_folders / "w"
+    scaffold(workspace, "cuda", "cpu")
+    with (workspace / "cuda/task.toml").open("a") as task:
+        task.write("eval_tokens = 16384\n")  # 64 rows: every one is audited twice
+    commit_all(workspace)
+    return workspace
 
 
 @pytest.fixture
@@ -121,6 +135,12 @@ def kill_engine(folder: Path) -> None:
 
 def history(folder: Path) -> History:
     return fold(read(folder / "journal.jsonl"))
+
+
+def lost_one(folder: Path) -> bool:
+    """Whether an engine was lost in the trial under way: with another it is a crash, where a test wants its score."""
+    p = history(folder).pending
+    return p is not None and p.engines_lost > 0
 
 
 def ended(folder: Path, limit: float = 60.0) -> History:

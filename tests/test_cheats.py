@@ -10,7 +10,6 @@ import pytest
 from conftest import ended
 
 from core.launch import Options, launch
-from core.scaffold import scaffold
 
 sys.path.insert(0, str(Path(__file__).parent / "backends" / "cheats"))
 from edits import cheat
@@ -18,14 +17,12 @@ from edits import cheat
 CHEATS = ("prints a forged score", "looks ahead", "looks ahead in a quarter of its rows", "lies by 0.02")
 
 
-def test_a_whole_run_of_cheats(demo_folders):
-    workspace = demo_folders / "w"
-    scaffold(workspace, "cuda", "cpu")
-    honest = (workspace / "cuda/train.py").read_text()
+def test_a_whole_run_of_cheats(reference, tmp_path):
+    honest = (reference / "cuda/train.py").read_text()
     steps = [{"description": name, "edits": {"train.py": cheat(name, honest)}} for name in CHEATS]
-    patches = demo_folders / "cheats.jsonl"
+    patches = tmp_path / "cheats.jsonl"
     patches.write_text("".join(json.dumps(step) + "\n" for step in steps))
-    options = Options(str(workspace), agent=f"scripted:{patches}", device="cpu", train_seconds=2)
+    options = Options(str(reference), agent=f"scripted:{patches}", device="cpu", train_seconds=2)
     h = ended(launch(options, lambda line: None), 180)
     verdicts = {e.description: e for e in h.experiments}
     baseline, forged = verdicts["baseline"].measurement, verdicts["prints a forged score"].measurement

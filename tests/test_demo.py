@@ -11,7 +11,6 @@ from conftest import autoresearch, ended, git, history, until
 
 from core import control
 from core.launch import Options, launch
-from core.scaffold import scaffold
 
 
 def telemetry(folder: Path, trial: str) -> list[dict[str, float]]:
@@ -50,10 +49,8 @@ def h_overtime(h) -> float:
     return max(3.0, 0.05 * h.run.train_seconds)
 
 
-def test_a_pause_takes_nothing_from_training_and_its_schedule(demo_folders):
-    workspace = demo_folders / "w"
-    scaffold(workspace, "cuda", "cpu")
-    options = Options(str(workspace), tag="t", device="cpu", train_seconds=6, experiments=0)
+def test_a_pause_takes_nothing_from_training_and_its_schedule(reference):
+    options = Options(str(reference), tag="t", device="cpu", train_seconds=6, experiments=0)
     folder = launch(options, lambda line: None)
     steps = folder / "trials/0-1/telemetry.jsonl"
     until(lambda: steps.exists() and len(steps.read_text().splitlines()) > 3, 60)
@@ -71,14 +68,12 @@ def test_a_pause_takes_nothing_from_training_and_its_schedule(demo_folders):
         assert line["progress"] == pytest.approx(min(1.0, line["seconds"] / 6.0), abs=0.03)
 
 
-def test_other_rows_are_refused_on_resume(demo_folders):
-    workspace = demo_folders / "w"
-    scaffold(workspace, "cuda", "cpu")
-    options = Options(str(workspace), tag="t", device="cpu", train_seconds=2, experiments=0)
+def test_other_rows_are_refused_on_resume(reference):
+    options = Options(str(reference), tag="t", device="cpu", train_seconds=2, experiments=0)
     folder = launch(options, lambda line: None)
     ended(folder, 60)
     journal = folder / "journal.jsonl"
     journal.write_text(journal.read_text().replace(history(folder).run.fingerprint, "0" * 64))
-    refused = autoresearch("resume", "t", "--experiments", "1", cwd=workspace)
+    refused = autoresearch("resume", "t", "--experiments", "1", cwd=reference)
     assert refused.returncode == 2, refused.stderr
     assert len([line for line in refused.stderr.splitlines() if line.startswith("autoresearch: ")]) == 1

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent / "backends" / "cheats"))
 from mlx_edits import cheat
 
 CHEATS = ("prints a forged score", "looks ahead", "lies by 0.02")
-SMALL = "sequence_length = 64\nvocab_size = 512\neval_tokens = 4096\n"
+SMALL = "sequence_length = 64\nvocab_size = 512\neval_tokens = 2048\n"
 
 
 def test_a_run_on_mlx_scores_honestly(demo_folders: Path) -> None:

@@ -14,6 +14,7 @@ from tui import text
 from tui.tail import as_float
 
 UNCONFINED = "unconfined"
+PRODUCTS = {"cuda": "PyTorch", "mlx": "MLX"}  # what a backend runs on: cuda on a cpu reads like a fault
 _LONGEST_NAME = 28  # characters
 _TIMES = ("", "once", "twice")
 _DROPPED_TOLD = 5  # paths
@@ -54,15 +55,21 @@ def in_full(history: History) -> str:
 
 
 def where(history: History) -> str:
-    """`cuda · cpu · search`: backend, device, agent."""
+    """`PyTorch · cpu · search`: what it runs on, device, agent."""
     run = history.run
-    return " · ".join(text.one_line(p) for p in (run.backend, run.device, name(history)) if p) if run else ""
+    parts = (PRODUCTS.get(run.backend, run.backend), run.device, name(history)) if run else ()
+    return " · ".join(text.one_line(part) for part in parts if part)
 
 
 def label(history: History) -> str:
     """`unconfined`, where this run's agent is; `no ideas`, where the half of it that has them cannot work."""
     lame = "no ideas" if history.experiments and no_ideas(history.experiments[-1]) and not history.ended else ""
     return ", ".join(filter(None, (UNCONFINED if runs_unconfined(history) else "", lame)))
+
+
+def reads_notes(history: History) -> bool:
+    """Whether what the user tells this run's agent can change what it proposes."""
+    return history.run is None or history.run.agent.partition(":")[0] not in ("search", "scripted")
 
 
 def no_ideas(entry: Experiment | Pending) -> str:

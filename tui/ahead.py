@@ -5,6 +5,7 @@ What it has read comes back through a pipe. If anything goes wrong there nothing
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import select
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 WORTH_BYTES = 256 * 1024  # of a journal: below it, starting a process costs what it saves
+_PIPE_BYTES = 1 << 20  # the most that Linux gives without asking: what has been read lies there until it is wanted
 
 
 class Ahead:
@@ -60,8 +62,12 @@ def _compute(compute: Callable[[], object], write_end: int) -> None:
     try:
         for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(caught, signal.SIG_DFL)
+        if sys.platform == "linux":
+            with suppress(OSError):  # users have a limit
+                fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        computed = pickle.dumps(compute(), pickle.HIGHEST_PROTOCOL)
         with open(write_end, "wb") as pipe:
-            pickle.dump(compute(), pipe, pickle.HIGHEST_PROTOCOL)
+            pipe.write(computed)
     finally:
         os._exit(0)  # before a traceback could be printed over the cockpit
 

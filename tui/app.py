@@ -15,13 +15,14 @@ from textual.screen import ModalScreen, Screen
 
 from core.commands import Command
 from core.launch import command_for, resume_command
-from tui import asked, keys, text
+from tui import agent_words, asked, keys, text
 from tui.approval import Approval
 from tui.away import remember
 from tui.feed import Feed, State, find
 from tui.keys import Key
 from tui.leaving import Leaving
 from tui.output import OutputWindow
+from tui.relaunch import Relaunch
 from tui.sending import Outcome, Sender
 from tui.standing import too_late
 from tui.window import GREETING, Left
@@ -108,15 +109,16 @@ class Cockpit(OutputWindow):
 
     def _look_at(self, run_folder: Path, feed: Feed, new: bool) -> None:
         super()._look_at(run_folder, feed, new)
-        self.research.key_bar.only_looks = self.read_only
+        self.research.key_bar.only_looks = self.research.status.only_looks = self.read_only
         self.sender = Sender(run_folder, self._answered)
         self.approval = Approval(self)
         self._drafts: dict[str, str] = {}
         self._remembered = -1  # how many experiments there were when this look was last remembered
         self.leaving = Leaving(self)
+        self.relaunch = Relaunch(self)
 
-    def _news(self) -> str:
-        return "" if self.read_only else super()._news()
+    def _news(self, brief: bool = False) -> str:
+        return "" if self.read_only else super()._news(brief)
 
     def _take(self, state: State) -> None:
         super()._take(state)
@@ -170,12 +172,14 @@ class Cockpit(OutputWindow):
         coming = [c for c in (*(a.command for a in self.state.asked), *self.sender.pending) if c in (on, off)]
         return coming[-1] == on if coming else now
 
-    def action_pause(self) -> None:
-        """Pause, or go on; a replay is held here, whatever the run did."""
+    async def action_pause(self) -> None:
+        """Pause, or go on, with a new engine where there is none; a replay is held here, whatever the run did."""
         if self.state.replay:
             self.feed.hold()
             self._notice = None  # news of then
             self._wake.set()
+            return
+        if self.relaunch.possible and await self.relaunch.go_on():
             return
         self.command("resume" if self.is_on("pause", "resume", self.paused) else "pause")
 
@@ -192,8 +196,12 @@ class Cockpit(OutputWindow):
     async def action_again(self) -> None:
         """Another trial of the selected experiment; asks first where one takes long."""
         number, run = self.research.experiments.selected, self.state.history.run
+        if not (self.relaunch.possible or self.has_hand("again")):
+            return
         if number is None or find(self.state.history, number) is None:
             self.say("failed", "again: select a finished experiment first, with j and k")
+        elif self.relaunch.possible:
+            await self.relaunch.again(number)
         elif run is None or run.train_seconds < ASK_FROM_SECONDS:
             self.command("again", number=number)
         else:
@@ -204,7 +212,10 @@ class Cockpit(OutputWindow):
 
     async def action_steer(self) -> None:
         """A note to the agent."""
-        await self.type("steer", "text", "steer: a note to the agent, for its next proposals")
+        title = "steer: a note to the agent, for its next proposals"
+        if not agent_words.reads_notes(self.state.history):
+            title = f"steer: {agent_words.name(self.state.history)} reads no notes, and will propose as before"
+        await self.type("steer", "text", title)
 
     async def type(self, command: Command, field: str, title: str, empty: bool = False, **details: object) -> None:
         """Have words typed and send them in this field; until the engine has taken them they are kept."""

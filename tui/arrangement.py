@@ -1,4 +1,5 @@
-"""How the user arranged the cockpit, kept in the user's state folder: borders, the active pane, split and wrap."""
+"""How the user arranged the cockpit, kept in the user's state folder: borders, split and wrap. Which pane
+is in front is a look of the moment: each cockpit begins with the diff."""
 
 from __future__ import annotations
 
@@ -6,18 +7,19 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from tui.layout import BORDERS, KINDS, PANES, Border, Borders, Kind, Part
+from core.facts import fact
+from tui.layout import BORDERS, KINDS, Border, Borders, Kind, Part
 
 _MOST_CELLS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Arrangement:
     """`borders`: of each layout what was moved there. `split`: None lets the width decide."""
 
@@ -51,13 +53,11 @@ def recall() -> Arrangement:
         return Arrangement()
     if not isinstance(found, dict):
         return Arrangement()
-    borders, pane = found.get("borders"), found.get("pane")
-    split, wrap = found.get("split"), found.get("wrap")
+    borders, split, wrap = found.get("borders"), found.get("split"), found.get("wrap")
     return Arrangement(
         {kind: moved for kind in KINDS if (moved := _borders(borders, kind))},
-        next((known for known in PANES if known == pane), "diff"),
-        split if isinstance(split, bool) else None,
-        wrap is True,
+        split=split if isinstance(split, bool) else None,
+        wrap=wrap is True,
     )
 
 
@@ -73,7 +73,6 @@ def keep(arrangement: Arrangement) -> None:
     at = path()
     record = {
         "borders": {kind: dict(moved) for kind, moved in arrangement.borders.items() if moved},
-        "pane": arrangement.pane,
         "split": arrangement.split,
         "wrap": arrangement.wrap,
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from core.facts import fact
 from core.history import History
 from tui import text
 from tui.feed import find
@@ -18,7 +19,7 @@ from tui.feed import find
 _RUNS_REMEMBERED = 200
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Look:
     """When a run was last looked at (Unix seconds), how many experiments were finished, which was the best, how many
     further trials there were of finished ones."""
@@ -76,8 +77,9 @@ def _repeats(history: History) -> int:
     return sum(len(e.repeats) for e in history.experiments)
 
 
-def while_away(history: History, look: Look | None, now: float) -> str:
-    """One sentence about what has been finished since; empty where nothing was, or nobody had looked before."""
+def while_away(history: History, look: Look | None, now: float, brief: bool = False) -> str:
+    """One sentence about what has been finished since; empty where nothing was, or nobody had looked before. `brief`:
+    in as few words as can be."""
     if look is None or not 0 <= look.experiments <= len(history.experiments):
         return ""
     new, again = history.experiments[look.experiments :], _repeats(history) - look.repeats
@@ -86,20 +88,20 @@ def while_away(history: History, look: Look | None, now: float) -> str:
     kept = sum(e.number > 0 and e.verdict.outcome == "keep" for e in new)
     crashed = sum(e.verdict.outcome == "crash" for e in new)
     count = sum(e.number > 0 for e in new)  # of experiments, everywhere: those after the baseline
-    told = f"while you were away ({text.seconds(now - look.at)}): "
+    span = text.span(now - look.at)
+    told = f"away {span}: " if brief else f"while you were away ({span}): "
     told += f"{count} experiment{'s' * (count != 1)}" if count or not new else "the baseline"
     told += f", {kept} kept, {crashed} crashed" if count else ""
     told += f", {again} further trial{'s' * (again != 1)}" if again > 0 else ""
     was, best = (find(history, n) if n is not None else None for n in (look.best, history.incumbent))
     if best and best.measurement and was and was.measurement and best.number != was.number:
-        return (
-            told + f"; best {text.score(was.measurement.value)} → {text.score(best.measurement.value)} (#{best.number})"
-        )
+        before = "now" if brief else f"{text.score(was.measurement.value)} →"
+        return told + f"; best {before} {text.score(best.measurement.value)} (#{best.number})"
     return told + "; the best is as it was"
 
 
-def on_return(history: History, look: Look | None, now: float) -> str:
+def on_return(history: History, look: Look | None, now: float, brief: bool = False) -> str:
     """The same, and that a proposal waits: this sentence stands where that is said else."""
-    told = while_away(history, look, now)
+    told = while_away(history, look, now, brief)
     waits = history.pending.number if history.waiting and history.pending else None
     return f"{told}; #{waits} waits for your yes: A answers" if told and waits is not None else told

@@ -1,10 +1,10 @@
-"""What the night was for: `best`, `evaluate`, and the `completion` of all commands."""
+"""What the night was for: `best`; and the `completion` of all commands."""
 
 from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +13,21 @@ from click.shell_completion import get_completion_class
 
 from core.backend_choice import BACKENDS
 from core.control import alive
-from core.errors import RunFailed, UsageError
-from core.launch import Options, command_for, demo_folder, find_workspace, task_folder
+from core.errors import UsageError
+from core.launch import Options, command_for, task_folder
 from tui import agent_words
 from tui.options import TAG, WORKSPACE, find
-from tui.text import delta, exact, one_line, percent_change
+from tui.text import delta, exact, in_line, one_line, percent_change
 from tui.watch import say
 
 if TYPE_CHECKING:
     from core.best import Pick
     from core.experiment import Experiment
 
-EQUAL_WITHIN = 1e-5  # of the recorded score, for the same checkpoint on the same device
 PAGE_COLUMNS = 80
 PATIENCE_SECONDS = 2.0  # with a preparation that says nothing
 SHELLS = ("bash", "zsh", "fish")
-_FILE = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path)
 EXPERIMENT = click.option("--experiment", type=int, metavar="N", help="Experiment N instead of the best.")
 
 
@@ -37,8 +36,8 @@ EXPERIMENT = click.option("--experiment", type=int, metavar="N", help="Experimen
 @WORKSPACE
 @EXPERIMENT
 @click.option("--patch", is_flag=True, help="Print what it changed since the run began, for git apply.")
-@click.option("--checkout", type=_FILE, metavar="DIR", help="Make a workspace of its own from it, in a new folder.")
-@click.option("--checkpoint", type=_FILE, metavar="FILE", help="Copy the trained model (safetensors).")
+@click.option("--checkout", type=FILE, metavar="DIR", help="Make a workspace of its own from it, in a new folder.")
+@click.option("--checkpoint", type=FILE, metavar="FILE", help="Copy the trained model (safetensors).")
 @click.option("--force", is_flag=True, help="With --checkpoint: overwrite FILE.")
 @click.option("--sample", metavar="TEXT", help="Let the trained model continue a text.")
 @click.option("--tokens", type=click.IntRange(1, 100_000), metavar="N", help="With --sample: how many at most; 200.")
@@ -102,7 +101,7 @@ def _sample(picked: Pick, asked: dict[str, Any]) -> None:
 
     temperature = 0.8 if asked["temperature"] is None else asked["temperature"]
     wish = Wish(asked["sample"], asked["tokens"] or 200, temperature, asked["seed"] or 0)
-    pieces = sample(picked, wish, "cpu" if asked["cpu"] else picked.run.device, _progress())
+    pieces = sample(picked, wish, "cpu" if asked["cpu"] else picked.run.device, progress())
     before = wish.text
     while True:
         try:
@@ -116,7 +115,7 @@ def _sample(picked: Pick, asked: dict[str, Any]) -> None:
         before = ""
 
 
-def _progress() -> Callable[[str], None]:
+def progress() -> Callable[[str], None]:
     """Says what prepare does where that takes long: its rows are there, as a rule."""
     began = time.monotonic()
     return lambda line: say(line) if time.monotonic() - began > PATIENCE_SECONDS else None
@@ -128,6 +127,8 @@ def _progress() -> Callable[[str], None]:
 def page(picked: Pick) -> str:
     """Which experiment, what it scored against the baseline, how it came about, where its model lies, what next."""
     from core.best import chain
+    from tui.repeats import doubt, verdicts
+    from tui.state import State
 
     e, h = picked.experiment, picked.history
     which: str = e.verdict.outcome
@@ -135,16 +136,18 @@ def page(picked: Pick) -> str:
         which = "best so far" if alive(picked.folder) else "best"
     lines = [f"{which} of {picked.folder.name}: experiment {e.number}, {one_line(e.description)}"]
     lines += [f"  {line}" for line in _scores(picked)]
+    of_the_best = e.number == h.incumbent
+    lines += [f"  {line}" for line in (verdicts(h) if of_the_best else filter(None, [doubt(h, e)]))]
     lines += [f"  {said}"] if (said := agent_words.origin(e)) else []
     if e.number:
         lines.append("  the way there:")
-        lines += [f"    {step}" for step in _way(chain(h, e))]
+        lines += [f"    {step}" for step in _way(chain(h, e), State(h).direction)]
     elif h.incumbent == 0:
         lines.append("  nothing was better than the artifact as the run found it")
     if picked.run.imported_from:
         lines.append(f"  imported from {one_line(picked.run.imported_from)}: there is no task to run, and no model")
     else:
-        lines.append(f"  model ({_device(picked)}): {_model(picked)}")
+        lines.append(f"  model ({device(picked)}): {_model(picked)}")
     lines += [f"  the run {line}" for line in agent_words.bill(h)[:1]]
     lines.append("")
     commands = _commands(picked, "" if e.number == h.incumbent else f" --experiment {e.number}")
@@ -154,7 +157,7 @@ def page(picked: Pick) -> str:
     return "\n".join(lines + [f"{what}:\n  {command}" for command, what in commands])
 
 
-def _device(picked: Pick) -> str:
+def device(picked: Pick) -> str:
     """`mlx on cpu`; of a task of the user's own the device alone."""
     return f"{picked.run.backend} on {picked.run.device}" if picked.run.backend else picked.run.device
 
@@ -165,6 +168,8 @@ def _commands(picked: Pick, number: str) -> list[tuple[str, str]]:
     if picked.run.imported_from:
         return [(command_for(picked.folder, f"diff {picked.experiment.number}"), "what was recorded of it")]
     commands = [(f"{best} --checkout DIR", "a workspace of its own that begins with it")]
+    if picked.experiment.number and picked.experiment.number == picked.history.incumbent:
+        commands.append((command_for(picked.folder, "confirm"), "is it luck? the baseline and it, trained again"))
     if picked.experiment.commit != picked.run.base:
         commands.insert(0, (f"{best} --patch | git apply", "its change; at the root of the workspace"))
     if picked.checkpoint.is_file():
@@ -197,12 +202,15 @@ def _scores(picked: Pick) -> list[str]:
     return lines + ([f"once more: {', '.join(again)}"] if again else [])
 
 
-def _way(led: list[Experiment]) -> list[str]:
+def _way(led: list[Experiment], better: str) -> list[str]:
+    from tui.repeats import LUCK, contradicted
+
     width = len(str(led[-1].number))
+    values = in_line([exact(e.measurement.value) if e.measurement else e.verdict.outcome for e in led])
     lines = []
-    for e in led:
-        value = exact(e.measurement.value) if e.measurement else f"{e.verdict.outcome:<8}"
-        lines.append(f"{e.number:>{width}}  {value}  {delta(e.delta):>9}  {one_line(e.description)}".rstrip())
+    for e, value, change in zip(led, values, in_line([delta(e.delta) for e in led]), strict=True):
+        lines.append(f"{e.number:>{width}}  {value}  {change}  {one_line(e.description)}".rstrip())
+        lines[-1] += f"  {LUCK}" if contradicted(e, better) else ""
     return lines
 
 
@@ -214,66 +222,6 @@ def _model(picked: Pick) -> str:
     except UsageError as error:
         return f"none; {error}"
     return f"{file} ({file.stat().st_size / 1e6:.1f} MB)"
-
-
-# --- evaluate --------------------------------------------------------------------------------------------------------
-
-
-@click.command()
-@TAG
-@WORKSPACE
-@EXPERIMENT
-@click.option("--checkpoint", type=_FILE, metavar="FILE", help="Score this file, not the experiment's own model.")
-def evaluate(tag: str | None, workspace: Path | None, experiment: int | None, checkpoint: Path | None) -> int:
-    """Score a checkpoint again, as a run does.
-
-    By the task's trusted evaluate command, on the run's validation rows and device: it needs a run, also for a file of
-    your own (`autoresearch run --experiments 0` makes one of the baseline alone). Nothing is journalled.
-    The model is built by the source of the best experiment, or of experiment N. Exit status 1: it was rejected.
-    """
-    from core.best import pick
-    from core.rescore import model_to_score, rescore
-
-    here = workspace or Path.cwd()
-    if find_workspace(here) is None and (workspace is not None or find_workspace(demo_folder()) is None):
-        mend = "make one of the baseline alone with: autoresearch run --experiments 0"
-        raise UsageError(f"{here}: no run here yet, and a model is scored by a run's source, on its rows; {mend}")
-    picked = pick(find(workspace, tag), experiment)
-    model = model_to_score(picked, checkpoint)
-    what = checkpoint or f"the model of {picked.label}"
-    say(f"scoring {what}: {_device(picked)}")
-    answer = rescore(picked, model, _progress())
-    if answer.end != "done":
-        detail = f"; {answer.detail.strip().splitlines()[-1]}" if answer.detail.strip() else ""
-        raise RunFailed(f"no score: {one_line(answer.reason + detail)}")
-    name, value, findings = picked.task.metric.name, answer.value, answer.findings
-    lines = [f"{what}, with the source of experiment {picked.experiment.number}"]
-    lines.append(f"  {name:<18}{exact(value)}   {_beside_recorded(picked, value, own=checkpoint is None)}")
-    if isinstance(upstream := findings.get("val_bpb_upstream"), int | float):
-        lines.append(f"  {'val_bpb_upstream':<18}{upstream:.6f}")
-    lines += _audit(findings)
-    click.echo("\n".join(lines))
-    return 0
-
-
-def _beside_recorded(picked: Pick, value: float, *, own: bool) -> str:
-    measured = picked.experiment.measurement
-    if measured is None:
-        return f"recorded: no score ({picked.experiment.verdict.reason})"
-    recorded = f"recorded {exact(measured.value)}"
-    if abs(value - measured.value) <= EQUAL_WITHIN:
-        return f"{recorded}: equal within {EQUAL_WITHIN:g}, {_device(picked)}"
-    other = "" if own else "; another checkpoint than the recorded one: comparable if trained on the same rows"
-    return f"{recorded}: {value - measured.value:+.6f}, {_device(picked)}{other}"
-
-
-def _audit(findings: Mapping[str, Any]) -> list[str]:
-    """What the reference task's audit found; tasks of the user's own have findings of their own."""
-    said = [findings.get(key) for key in ("audited_positions", "audit_largest_nats", "audit_mean_nats")]
-    if not all(isinstance(number, int | float) for number in said):
-        return []
-    positions, largest, mean = said
-    return [f"  {'audit':<18}{positions} positions asked again: largest difference {largest:g} nats, mean {mean:g}"]
 
 
 # --- completion ------------------------------------------------------------------------------------------------------

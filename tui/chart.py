@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from core.experiment import Experiment
+from core.facts import fact
 from core.history import History
 from tui import text
 
@@ -27,7 +27,7 @@ _LINE = 2
 _OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Point:
     """One experiment; `value` None: a crash. `best`: the incumbent's value after it. `at`: hours of work before its end
     (trials and evaluations; what crashed took no time here). `again`: what further trials of it measured."""
@@ -40,7 +40,7 @@ class Point:
     again: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Grid:
     """A drawn chart: `cells[row][column]` are glyph and style, `labels[row]` what stands left of them, `log` the scale.
     `at`: the column of every point, and as the last that of the experiment that runs now; `spots`: row and glyph of
@@ -63,7 +63,7 @@ class Grid:
         return [*self.cells[:y], row, *self.cells[y + 1 :]]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class View:
     """How the points are laid out. `better`: "min" or "max"; "" where neither is."""
 
@@ -110,7 +110,7 @@ def _value(e: Experiment, quantity: Quantity) -> float | None:
 def written(value: float, quantity: Quantity, decimals: int | None = None) -> str:
     """A value as it stands beside the chart."""
     if quantity == "metric":
-        return f"{value:.{decimals}f}" if decimals is not None else text.score(value)
+        return text.score(value) if decimals is None else f"{value:.{decimals}f}".replace("-", "−")
     return text.memory(value) if quantity == "memory" else text.quantity(value)
 
 
@@ -231,6 +231,8 @@ def _labels(low: float, high: float, height: int, log: bool, quantity: Quantity)
     for row in range(height):
         share = (row + 0.5) / height
         value = high * (low / high) ** share if log else high - share * (high - low)
+        if not log and abs(value) <= step / 2:
+            value = 0.0  # where it lies in the row: beside a billion that is what a score of 6 comes to
         found.append(f"{_label(value, quantity, decimals):>7}" if row % every == 0 else "")
     return found
 
@@ -246,8 +248,9 @@ def _label_best(labels: list[str], best: int, value: float, better: str, quantit
 
 def _label(value: float, quantity: Quantity, decimals: int | None = None) -> str:
     """A value in at most eight cells."""
-    forms = (written(value, quantity, decimals), *(f"{value:.{digits}e}" for digits in (3, 2, 1)))
-    return next((form for form in forms if len(form) <= LABEL_CELLS), f"{value:.0e}")
+    forms = (written(value, quantity, decimals), *(f"{value:.{digits}e}" for digits in (3, 2, 1, 0)))
+    signed = [form.replace("-", "−") for form in forms]
+    return next((form for form in signed if len(form) <= LABEL_CELLS), signed[-1])
 
 
 def rail(points: Sequence[Point], at: Sequence[int], width: int, live: int | None) -> list[Piece]:

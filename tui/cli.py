@@ -17,8 +17,11 @@ from core.errors import AutoresearchError, UsageError
 from core.launch import Options, demo_folder, find_run, find_workspace, launch
 from tui import steering, text
 from tui.agent_flags import AGENT, DRY_RUN, FLAGS, agent_options, model_flags, need_key
-from tui.best import best, completion, evaluate
-from tui.data import DATASET, SHARDS, absolute, data, prepare
+from tui.best import best, completion
+from tui.confirm import confirm
+from tui.data import data, prepare
+from tui.evaluate import evaluate
+from tui.init import init
 from tui.key import key
 from tui.options import (
     APPROVE,
@@ -102,28 +105,6 @@ def demo(plain: bool, as_json: bool, budget: float | None, **wish: Any) -> int:
     from tui import starting
 
     return watch(launch(starting.demo(say, given), say), plain=plain, as_json=as_json, new=True)
-
-
-@cli.command()
-@click.argument("folder", required=False, default=Path("."), type=click.Path(path_type=Path), metavar="[DIR]")
-@BACKEND
-@click.option(
-    "--profile", default="auto", show_default=True, metavar="P", help="cpu, gpu-8gb … -80gb, mac-8gb … -64gb."
-)
-@DATASET
-@SHARDS
-def init(folder: Path, backend: str | None, profile: str, dataset: str | None, shards: int | None) -> int:
-    """Make a workspace: program.md and the reference task, committed."""
-    from core.scaffold import scaffold
-
-    if shards is not None and dataset != "climbmix":
-        raise UsageError("--shards goes with --dataset climbmix")
-    scaffold(folder, backend, profile, "auto", dataset and absolute(dataset), shards, click.echo, lasting=True)
-    click.echo(f"made {folder.absolute()}")
-    click.echo(
-        "edit program.md, then start with: autoresearch run" + (f" --workspace {folder}" if folder != Path(".") else "")
-    )
-    return 0
 
 
 @cli.command()
@@ -256,7 +237,8 @@ def doctor(as_json: bool) -> int:
 
 
 for command in (
-    *steering.COMMANDS, status, prepare, data, best, evaluate, tune, key, open_run, import_run, web, completion,
+    *steering.COMMANDS, init, status, prepare, data, best, confirm, evaluate, tune, key, open_run, import_run, web,
+    completion,
 ):  # fmt: skip
     cli.add_command(command)
 
@@ -286,5 +268,6 @@ def _demo_to_show() -> Path | None:
 def _need_terminal() -> None:
     if not terminal():
         raise UsageError(
-            "no run here yet; start one with: autoresearch demo, or: autoresearch init and autoresearch run"
+            "no run here yet; start one with: autoresearch demo, or: autoresearch init (--own: for a task of your own) "
+            "and autoresearch run"
         )

@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import platformdirs
 
+from core.facts import fact
 from tui.glyphs import LEVELS, Glyphs, level
 
 THEME = "night"
 _SWITCHES = {"bell": True, "notify": False}
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Config:
     """`trouble`: what in the file was passed over, in words for the user; empty if nothing was."""
 

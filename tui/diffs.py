@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from rich.cells import chop_cells
 
+from core.facts import fact
 from tui import text
 from tui.told import folded
 
@@ -22,7 +23,7 @@ _LONGEST = 2000  # characters of a line that are drawn
 _LEAST_ALIKE = 0.34  # share of a line that must be common before its changed part is marked
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DiffLine:
     """`kind`: "+", "-", " " (context), "@" (a hunk or a file begins), "" (words about the experiment).
 
@@ -38,7 +39,7 @@ class DiffLine:
     mate: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Pair:
     """A row of the diff side by side: what was, and what is. One of them may be missing."""
 

@@ -6,15 +6,15 @@ import difflib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.errors import UsageError
+from core.facts import fact
 from tui import text
 from tui.diffs import FILE, each_line, tally
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Copy:
     """A folder of files, and what was in them when they were written."""
 

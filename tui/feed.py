@@ -13,12 +13,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import control
 from core import events as ev
-from core.facts import replace
+from core.facts import fact, replace
 from tui import agent_words
 from tui.ahead import Ahead, worth_it
 from tui.live import Live, report, step_words
@@ -50,7 +49,7 @@ def read_ahead(run_folder: Path) -> Ahead | None:
     return Ahead(compute)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class JournalLine:
     """One complete line: as it was read, and the event in it if this version knows it."""
 

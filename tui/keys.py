@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 from textual.keys import format_key
 
+from core.facts import fact
 
-@dataclass(frozen=True, slots=True)
+
+@fact
 class Key:
     """`keys` in Textual's names; `shown` as people write them, "" where the key before says it already; `label` stands
     in the bar at the bottom, if any."""
@@ -33,14 +34,15 @@ KEYS = (
     Key("steer", "t", "t", "app.steer", "steer: a note to the agent", "Run", "steer", 3, first=True),
     Key("approval", "a", "a", "app.approval", "approval on, off: each proposal waits for yes", "Run"),
     Key("answer", "A", "A", "app.answer", "answer the proposal that waits: yes, no, edit", "Run", first=True),
-    Key("source", "e", "e", "app.source", "its source in $EDITOR, to look at", "Panes"),
+    Key("said", "i", "i", "app.said", "all of what the top rows say, and said before", "Run"),
+    Key("source", "e", "e", "app.source", "the selected source in $EDITOR, to look at", "Panes"),
     Key("select", "j,down", "j k ↓ ↑", "select(1)", "select the experiment below, above", "Experiments"),
     Key("up", "k,up", "", "select(-1)", "select the experiment above", "Experiments"),
     Key("live", "full_stop,g", ". g", "newest", "select the newest, and follow it", "Experiments", "live", 3),
     Key("oldest", "G", "G", "oldest", "select the baseline", "Experiments"),
     Key("kept", "left_square_bracket", "[ ]", "kept(-1)", "the kept experiment before, after", "Experiments"),
     Key("kept-next", "right_square_bracket", "", "kept(1)", "the kept experiment after", "Experiments"),
-    Key("search", "slash", "/", "search", "search words and diffs", "Experiments"),
+    Key("search", "slash", "/", "search", "search words and diffs", "Experiments", first=True),
     Key("filter", "f", "f", "filter", "all, the kept, the discarded, the crashed", "Experiments"),
     Key("order", "O", "O", "order", "the best first; again: the newest first", "Experiments"),
     Key("best", "b", "b", "best", "select the best", "Experiments", "best", 4),
@@ -64,7 +66,7 @@ KEYS = (
     Key("shift-left", "left", "", "shift_pane(-8)", "shift it to the left", "Panes"),
     Key("split", "d", "d w", "diff('split')", "side by side or in one column; wrap lines", "Diff"),
     Key("wrap", "w", "", "diff('wrap')", "wrap long lines", "Diff"),
-    Key("hunk", "n,ctrl+n", "n N", "hunk(1)", "the next change (ctrl+n too), the one before", "Diff"),
+    Key("hunk", "n,ctrl+n", "n N", "hunk(1)", "the next change (ctrl+n too) or match; before", "Diff"),
     Key("hunk-up", "N", "", "hunk(-1)", "the change before", "Diff"),
     Key("more", "right_curly_bracket", "{ }", "diff('more')", "less, more lines around a change", "Diff"),
     Key("less", "left_curly_bracket", "", "diff('less')", "fewer lines around a change", "Diff"),

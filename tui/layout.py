@@ -13,10 +13,12 @@ to the window each time, so a window that was small for a moment costs nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from textual.geometry import Region, Size
+
+from core.facts import fact
 
 Kind = Literal["tiny", "narrow", "portrait", "wide", "ultra"]
 Part = Literal["plot", "experiments", "diff", "log", "notes"]
@@ -40,7 +42,7 @@ _TALLER: Mapping[Kind, Mapping[str, tuple[tuple[Border, int], ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Extent:
     """What a border sets, and between which bounds. `sign`: what a step right or down adds to it."""
 
@@ -54,7 +56,7 @@ class Extent:
         return _within(self.cells + self.sign * steps, self.least, self.most)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Plan:
     """`places`: where each part stands; one that is missing is not shown. `tabs`: the panes that take turns with each
     pane that is shown. `grips`: the cells by which a border is dragged. `lines`: columns between two parts."""

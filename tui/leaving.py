@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal
 
-from core.launch import command_for
+from core.launch import back_command, command_for
 from tui.going_on import sibling
+from tui.repeats import unconfirmed
 from tui.standing import standing
 from tui.window import Left
 
@@ -41,11 +42,13 @@ class Leaving:
             self._go()
         elif not isinstance(cockpit.screen, LeaveScreen):
             resume = command_for(cockpit.run_folder, "resume")
-            await cockpit.push_screen(LeaveScreen(cockpit.state.history.approval, resume), self._leave)
+            page = LeaveScreen(cockpit.state.history.approval, resume, back_command(cockpit.run_folder))
+            await cockpit.push_screen(page, self._leave)
 
     def _leave(self, choice: Choice | None) -> None:
         if choice == "detach":
-            self._cockpit.exit(Left("detach", "the engine goes on; `autoresearch` comes back to it"))
+            back = back_command(self._cockpit.run_folder)
+            self._cockpit.exit(Left("detach", f"the engine goes on; `{back}` comes back to it"))
         elif choice is not None:
             self._stop(choice)
 
@@ -69,7 +72,9 @@ class Leaving:
     def _detail(self) -> str:
         state = self._cockpit.state
         best = sibling(state.resume, state.tag, "best") if state.best else ""
+        asks = bool(best) and unconfirmed(state.history)
         shows = f"`{best}` shows the best" if best else ""
+        shows += f", `{sibling(state.resume, state.tag, 'confirm')}` says whether it is luck" * asks
         return "; ".join(filter(None, (standing(state, self._cockpit.clock()).detail, shows)))
 
     def _stop(self, choice: Literal["stop", "stop-now"]) -> None:

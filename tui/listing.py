@@ -36,6 +36,7 @@ class Listing:
     def __init__(self, history: History, filter: Filter = "", search: str = "", order: Order = "number") -> None:
         self.history, self.filter, self.search, self.order = history, filter, search, order
         self.narrowed = bool(filter or search)
+        self.sought = re.compile(re.escape(search), re.IGNORECASE) if search else None
         self._changed = re.compile(_CHANGED + re.escape(search), re.IGNORECASE | re.MULTILINE)
         in_flight = None if history.ended or self.narrowed or order == "score" else history.pending
         self.pending: Pending | None = in_flight if in_flight and not in_flight.again else None  # else it has its row
@@ -63,6 +64,13 @@ class Listing:
         if (self.narrowed or self.order == "score") and history.experiments is self.history.experiments:
             return self
         return Listing(history, self.filter, self.search, self.order)
+
+    def place(self, number: int | None) -> str:
+        """Which of those that a search found this one is: `3 of 12`; empty where nothing is searched for."""
+        row = self.row_of(number) if number is not None else None
+        if not self.search or row is None:
+            return "none" if self.search and not len(self) else ""
+        return f"{row + 1} of {len(self)}"
 
     def __len__(self) -> int:
         return len(self.finished) + (self.pending is not None)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from core.facts import fact
 from tui import text
 from tui.tail import as_float
 
 CURVE_POINTS = 128  # when a curve is full, every second point goes
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Curve:
     """A figure over the whole trial, in few points."""
 
@@ -30,7 +31,7 @@ class Curve:
         return Curve(points[::2], self.stride * 2)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Live:
     """What the trial in flight last reported. None: it did not say."""
 

@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from core.facts import fact
 
 if TYPE_CHECKING:
     import psutil
@@ -28,7 +29,7 @@ _WSL_SMI = Path("/usr/lib/wsl/lib/nvidia-smi")
 _FIELDS = ("index", "uuid", "name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu", "power.draw")
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Load:
     """`cpu` and `gpu` in per cent, of all cores and of the card. None: not known."""
 
@@ -40,7 +41,7 @@ class Load:
     watts: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Card:
     """One line of nvidia-smi's answer."""
 

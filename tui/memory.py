@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from contextlib import suppress
+from functools import cache
 
+TIDY_SECONDS = 60.0
 _ARENA_MAX = -8  # of glibc's malloc.h: how many heaps threads may have
 
 
@@ -18,6 +19,22 @@ def settle() -> None:
         gc.collect()
         gc.freeze()
         gc.enable()
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # not glibc
-            ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+    if glibc := _glibc():
+        glibc.mallopt(_ARENA_MAX, 1)
+
+
+def tidy() -> None:
+    """Now and then: closed screens and long diffs leave garbage that Python looks for only after much more has come,
+    and freed memory that glibc keeps until what lies above it is free too."""
+    gc.collect()
+    if glibc := _glibc():
+        glibc.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library where it is the one that knows these calls."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None

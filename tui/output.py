@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tui import programs
+from tui.widgets.saying import full
 from tui.window import RunWindow
 
 _FONTS = re.compile(r"@font-face\s*{.*?}", re.DOTALL)
@@ -44,6 +45,13 @@ class OutputWindow(RunWindow):
         from tui.screens.help import HelpScreen
 
         self.push_screen(HelpScreen(self.config.keys))
+
+    def action_said(self) -> None:
+        """What the rows at the top say, in full, and what they said before."""
+        from tui.screens.said import SaidScreen
+
+        now = full(self.state, self.clock(), self.notice)
+        self.push_screen(SaidScreen(now, [(at, words) for at, words in reversed(self.said) if words not in now]))
 
     def run_program(self, argv: list[str], said: bytes | None = None, folder: Path | None = None) -> str:
         """Give the terminal to a program until it ends. Returns what went wrong, empty if nothing did."""

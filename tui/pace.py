@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from core import events as ev
-from core.facts import replace
+from core.facts import folded, replace
 from core.history import History, Pending
 from core.task import Budget
 from tui.live import Live
@@ -26,7 +25,7 @@ _GRACE_SECONDS = 5.0  # in which the engine itself ends a start-up that takes to
 _SLOW_GAP_SECONDS = 2.0  # from which a clock that only moved with the reports would look broken
 
 
-@dataclass(frozen=True)
+@folded
 class Pace:
     """`startups` and `evaluations` of the last trials; `cycles`: whole experiments, pauses left out."""
 

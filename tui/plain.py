@@ -18,11 +18,13 @@ from tui.diffs import diff_lines
 from tui.feed import Feed, State, find
 from tui.going_on import as_typed
 from tui.plain_lines import made, numbered, program_changed, step_line, tell_agent, tell_trial, waiting
-from tui.standing import counts, label, standing
+from tui.repeats import doubt, unconfirmed, verdicts
+from tui.standing import counts, label, last_crash, standing
 
 POLL_SECONDS = 0.2
 STEP_EVERY_SECONDS = 1.5  # a promise of at most 2 between two lines, less polling and load
 WAIT_EVERY_SECONDS = 10.0
+COUNT_DOWN_EVERY_SECONDS = 60.0  # to what the agent waits for: until when was said when it began
 CHANGES_TOLD = 40  # lines of a proposal that waits
 
 
@@ -92,9 +94,9 @@ class _Follower:
             if silent >= WAIT_EVERY_SECONDS:
                 self._say(f"{label(state)} stalled: {stands.detail}")
         elif h.phase == "training" and state.live:
-            if silent >= STEP_EVERY_SECONDS:
+            if silent >= (STEP_EVERY_SECONDS if state.live.step is not None else WAIT_EVERY_SECONDS):
                 self._say(step_line(state))
-        elif silent >= WAIT_EVERY_SECONDS:
+        elif silent >= (COUNT_DOWN_EVERY_SECONDS if h.waits else WAIT_EVERY_SECONDS):
             self._say(waiting(state) if h.run else "preparing")
 
     def _end(self, code: int) -> int:
@@ -125,7 +127,8 @@ def introduce(state: State) -> list[str]:
     assert run is not None
     task = run.task.get("task")
     name = str(task.get("name", "")) if isinstance(task, dict) else ""
-    where = f"{run.backend} on {run.device}" if run.backend else run.device
+    backend = agent_words.PRODUCTS.get(run.backend, run.backend)
+    where = f"{backend} on {run.device}" if backend else run.device
     parts = (
         f"run {run.tag}",
         name,
@@ -134,7 +137,7 @@ def introduce(state: State) -> list[str]:
         f"{text.seconds(run.train_seconds)} a trial",
     )
     lines = [" · ".join(text.one_line(part) for part in parts if part)]
-    return lines + [text.one_line(line) for line in (run.plan, *run.notes) if line]
+    return lines + [text.one_line(line) for line in (state.history.plan, *run.notes) if line]
 
 
 def attach(state: State) -> list[str]:
@@ -143,6 +146,7 @@ def attach(state: State) -> list[str]:
     word = "running" if stands.word == "RUN" else stands.word.lower()
     lines = [f"{word}{': ' + stands.detail if stands.detail else ''}", f"so far: {counts(state)}"]
     lines += [f"best so far: {_best(state, state.best)}"] if state.best else []
+    lines += [crash] if (crash := last_crash(state, time.time())) else []
     pending = state.history.pending
     return lines + (awaited(pending.awaited, state) if pending and pending.awaited else [])
 
@@ -196,7 +200,9 @@ def _tell_wish(event: ev.Event, state: State) -> list[str]:
             return [f"{numbered(event.number)} another trial begins"]
         case ev.AgainDone():
             experiment = find(state.history, event.number)
-            return [again_line(state, experiment)] if experiment and experiment.repeats else []
+            if experiment is None or not experiment.repeats:
+                return []
+            return [again_line(state, experiment), *filter(None, [doubt(state.history, experiment)])]
     return []
 
 
@@ -247,6 +253,7 @@ def summary(state: State, run_folder: Path) -> list[str]:
     lines = ["", f"{stands.word.lower()}{': ' + stands.detail if stands.detail else ''}"]
     if best:
         lines.append(f"best: {_best(state, best)}")
+        lines += verdicts(state.history)
     if run:
         done = state.history.proposals
         lines.append(f"{done} experiment{'' if done == 1 else 's'} after the baseline: {counts(state)}")
@@ -255,6 +262,8 @@ def summary(state: State, run_folder: Path) -> list[str]:
         branch = f"autoresearch/{text.one_line(run.tag)}"
         lines.append(f"the branch {branch} in {text.one_line(run.workspace)} holds what was kept; see it with:")
         lines.append(f"  {command_for(run_folder, 'results')}   or   {_git(run.workspace)} log {branch}")
+        ask = unconfirmed(state.history) and stands.over
+        lines += [f"is its gain luck? {command_for(run_folder, 'confirm')}"] if ask else []
     elif not run:
         lines.append(f"its log: {run_folder / 'engine.log'}")
     return lines
@@ -271,8 +280,9 @@ def _git(workspace: str) -> str:
 
 
 def _best(state: State, best: Experiment) -> str:
-    first = state.history.experiments[0].measurement
-    value = best.measurement.value if best.measurement else None
+    first, m = state.history.experiments[0].measurement, best.measurement
+    value = m.value if m else None
     change = text.percent_change(first.value if first else None, value) if best.number else ""
     against = f", {change} against the baseline" if change else ""
-    return f"{state.metric} {text.score(value)} (#{best.number}{against}) {text.one_line(best.description)}"
+    believed = ", self-reported" if m and m.self_reported else ""
+    return f"{state.metric} {text.score(value)} (#{best.number}{against}{believed}) {text.one_line(best.description)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 
 from core import events as ev
@@ -9,6 +10,9 @@ from core.history import Pending
 from tui import agent_words, text
 from tui.feed import State
 from tui.standing import activity, label
+
+_LATELY = 9  # trials whose length is told of as usual
+_LONGEST_PRINTED = 100  # characters
 
 
 def numbered(number: int) -> str:
@@ -34,7 +38,8 @@ def tell_trial(event: ev.Event) -> list[str]:
         case ev.TrialVoid():
             return [f"{numbered(event.number)} trial void ({text.one_line(event.reason)}); it runs again"]
         case ev.Crashed():
-            return [f"    {line}" for line in text.clean_lines(event.log_tail)[-5:]]
+            why = f"{numbered(event.number)} crashed: {text.one_line(event.reason)}"
+            return [why, *(f"    {line}" for line in text.clean_lines(event.log_tail)[-5:])]
     return []
 
 
@@ -42,9 +47,9 @@ def step_line(state: State) -> str:
     """The live trial in a line."""
     live = state.live
     assert live is not None
-    since = state.pace.since or time.time()
-    at = f"step {live.step}" if live.step is not None else f"training {text.clock(max(0.0, time.time() - since))}"
-    parts = [f"{numbered(live.number)} {at}"]
+    if live.step is None:
+        return _without_steps(state, live.number, time.time())
+    parts = [f"{numbered(live.number)} step {live.step}"]
     if live.loss is not None:
         parts.append(f"loss {live.loss:.3f}")
     if live.progress is not None:
@@ -56,6 +61,17 @@ def step_line(state: State) -> str:
     if live.eta_seconds is not None:
         parts.append(f"{text.seconds(live.eta_seconds)} left")
     return "  ".join(parts)
+
+
+def _without_steps(state: State, number: int, now: float) -> str:
+    """A trial that reports nothing: for how long it trains, of how many seconds about, and what it printed last."""
+    measured = [e.measurement.train_seconds for e in state.history.experiments[-_LATELY:] if e.measurement]
+    usual = f" of about {text.clock(statistics.median(measured))}" if measured else ""
+    since = state.pace.since or now
+    log = state.log
+    said = next(filter(str.strip, reversed(log.lines)), "") if log and log.number == number else ""
+    told = f"{numbered(number)} training {text.clock(max(0.0, now - since))}{usual}"
+    return f"{told}  it printed: {text.one_line(said)[:_LONGEST_PRINTED]}" if said else told
 
 
 # --- the agent -------------------------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ Nothing is folded: a journal may be long, and a line about a run needs its folde
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from core.control import alive
+from core.facts import fact
 from core.launch import demo_folder, runs
 from tui import text
 from tui.away import looked_at
@@ -18,7 +18,7 @@ from tui.starting import short
 _AGES = ((60.0, "s"), (3600.0, "min"), (86400.0, "h"))
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Recent:
     """A run folder; `going_on`: an engine holds it now; `written_at`: Unix seconds; `best`: as its table has it."""
 
@@ -71,4 +71,7 @@ def _recent(folder: Path) -> Recent | None:
 def _best(rows: Iterable[str]) -> str:
     """The score of the last kept row: a run keeps only what is no worse."""
     kept = [cells[1] for row in rows if len(cells := row.split("\t")) >= 4 and cells[3] == "keep"]
-    return text.one_line(kept[-1]) if kept else ""
+    try:
+        return text.exact(float(kept[-1])) if kept else ""
+    except ValueError:
+        return text.one_line(kept[-1])

@@ -26,7 +26,7 @@ def open_run(path: Path, replay: str | None) -> int:
 def import_run(path: Path, tag: str) -> int:
     """Read a checkout of the original (its results.tsv, and its commits) and look at it as a run."""
     from core.imported import import_run as read_in
-    from core.workspace import check_tag
+    from core.tags import check_tag
 
     check_tag(tag)
     folder = read_in(path.absolute(), tag)

@@ -18,6 +18,7 @@ from core.own_words import BY_HAND
 from tui import agent_words, asked, text
 from tui.feed import State
 from tui.going_on import as_typed, for_more, last_words
+from tui.repeats import comparison, doubt, doubted, verdicts
 from tui.tail import events
 from tui.told import no_diff, ruled
 
@@ -46,6 +47,7 @@ def status(run_folder: Path, known: tuple[History, asked.Asked] | None = None) -
     if h.run is None:
         raise UsageError(f"{run_folder}: its journal has no first line")
     repeating = h.pending.number if h.pending and h.pending.again else None
+    command = resume_command(run_folder)
     best, baseline = h.best, h.experiments[0] if h.experiments else None
     return {
         "tag": h.run.tag,
@@ -77,18 +79,21 @@ def status(run_folder: Path, known: tuple[History, asked.Asked] | None = None) -
         "agent_notes": [{"time": n.time, "experiment": n.number, "text": n.text} for n in h.memory],
         "started": h.started_at,
         "active_seconds": round(h.active_seconds, 1),
-        "ended": h.ended.message if h.ended else None,
+        "ended": as_typed(h.ended.message, h.run.tag, command) if h.ended else None,
         "imported_from": h.run.imported_from or None,
         "self_reported": bool(best and best.measurement and best.measurement.self_reported),
         "checkpoint_bytes": sum(sizes := checkpoint_bytes(run_folder)),
         "checkpoints": len(sizes),
         "paused": h.paused.reason if h.paused else None,
-        "mend": h.paused.mend if h.paused else None,
+        "mend": as_typed(h.paused.mend, h.run.tag, command) if h.paused else None,
         "paused_since": h.paused_since or (h.pending.held_since if h.pending else None),
         "approval": h.approval,
         "waiting": h.waiting.number if h.waiting else None,
         "waiting_description": h.waiting.description if h.waiting else None,
         "again": _queued(h.asked_again, repeating),
+        "doubted": [e.number for e in doubted(h)],
+        "further_trials": c.as_json() if (c := comparison(h)) else None,
+        "verdicts": verdicts(h),
         "repeating": repeating,
         "coming": [f"{a.command}: {a.effect}" for a in coming],
         "notes": [{"time": n.time, "experiment": n.number, "text": n.text, "rejected": n.rejected} for n in h.notes],
@@ -144,11 +149,13 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
         again = ", once more" if s["repeating"] is not None else ""
         doing = f", {s['phase']} experiment {s['experiment']}{again}"
     imported = s["imported_from"]
-    lines = [f"run {s['tag']}: {f'imported from {imported}' if imported else s['state']}{doing}"]
+    stands = "its engine is gone" if s["state"] == "gone" else s["state"]
+    lines = [f"run {s['tag']}: {f'imported from {imported}' if imported else stands}{doing}"]
     if s["best"] is not None:
         gain = f", baseline {text.exact(s['baseline'])}" if s["best_experiment"] else ""
         believed = ", self-reported" if s["self_reported"] else ""
         lines.append(f"best {s['metric']} {text.exact(s['best'])} (experiment {s['best_experiment']}{gain}){believed}")
+    lines += s["verdicts"]
     of = f" of {s['limit']}" if s["limit"] is not None else ""
     counts = f"{s['kept']} kept, {s['discarded']} discarded, {s['crashed']} crashed"
     worked = "" if imported else f"; {_span(s['active_seconds'])} at work"
@@ -167,7 +174,7 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
         "done": ""
         if imported
         else "; ".join(filter(None, (last_words(s["ended"]), for_more(s["ended"], s["agent"], command)))),
-        "gone": f"its engine is gone{_why_gone(run_folder)}; {goes_on}",
+        "gone": f"{_why_gone(run_folder)}{goes_on}",
         "stopped": goes_on,
         "paused": f"since {_clock(s['paused_since'])}: {s['paused'] or 'by the user'}; " + (s["mend"] or goes_on),
         "failed": s["ended"],
@@ -247,6 +254,7 @@ def diff(run_folder: Path, number: int | None) -> str:
             head += f"{told}\n" if (told := agent_words.origin(e)) else ""
             again = [text.exact(r.measurement.value) if r.measurement else r.reason for r in e.repeats]
             head += f"once more: {', '.join(again)}\n" if again else ""
+            head += f"{doubtful}\n" if (doubtful := doubt(h, e)) else ""
             head += f"{e.hypothesis}\n" if e.hypothesis else ""
             return f"{head}\n{e.diff or f'({no_diff(h.run, number)})'}"
     last = pending.number if pending and pending.proposed else len(h.experiments) - 1
@@ -256,7 +264,7 @@ def diff(run_folder: Path, number: int | None) -> str:
 
 def _why_gone(run_folder: Path) -> str:
     """An engine that could write nothing more could not say so either."""
-    return "; the disk is full" if shutil.disk_usage(run_folder).free < LEAST_FREE_BYTES else ""
+    return "the disk is full; " if shutil.disk_usage(run_folder).free < LEAST_FREE_BYTES else ""
 
 
 def _span(seconds: float) -> str:

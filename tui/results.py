@@ -10,6 +10,7 @@ from core.experiment import Experiment
 from core.history import History
 from tui import agent_words, text
 from tui.feed import State
+from tui.repeats import LUCK, contradicted, verdicts
 from tui.tail import as_float
 
 _LEFT = ("commit", "verdict")  # columns of words; the others hold figures
@@ -18,12 +19,16 @@ _LEAST = 20  # cells of a description
 
 def table(history: History, width: int) -> str:
     """A row an experiment under the columns' names; what each did cost, where that is known of any. What a description
-    has beyond `width` cells is cut off and marked: the tab-separated values have all of it."""
-    metric = State(history).metric
-    rows = [_row(e) for e in history.experiments]
+    has beyond `width` cells is cut off and marked: the tab-separated values have all of it. What further trials say of
+    the result stands below."""
+    metric, better = State(history).metric, State(history).direction
+    rows = [_row(e, better) for e in history.experiments]
     names = ["#", "commit", metric, "Δ", "memory", "verdict", "cost", "description"]
     if not any(row[6] for row in rows):
         rows, names = [row[:6] + row[7:] for row in rows], names[:6] + names[7:]
+    for i in (2, 3):
+        for row, number in zip(rows, text.in_line([row[i] for row in rows]), strict=True):
+            row[i] = number
     widths = [max(cell_len(row[i]) for row in (names, *rows)) for i in range(len(names) - 1)]
 
     def line(row: list[str]) -> str:
@@ -35,10 +40,13 @@ def table(history: History, width: int) -> str:
         cut = described if cell_len(described) <= left else f"{set_cell_size(described, left - 1)}…"
         return f"{cells}{cut}".rstrip()
 
-    return "\n".join(map(line, [names, *rows])) + "\n"
+    lines = [*map(line, [names, *rows]), *verdicts(history)]
+    if any(e.measurement and e.measurement.self_reported for e in history.experiments):
+        lines.append(f"{metric} is self-reported: the artifact says it itself, and nothing checked it")
+    return "\n".join(lines) + "\n"
 
 
-def _row(e: Experiment) -> list[str]:
+def _row(e: Experiment, better: str) -> list[str]:
     m, outcome = e.measurement, text.one_line(e.verdict.outcome)
     reason = text.one_line(e.verdict.reason) if m is None else ""  # where there is no score: why
     described = text.one_line(e.description)
@@ -48,7 +56,7 @@ def _row(e: Experiment) -> list[str]:
         text.exact(m.value) if m else "—",
         text.delta(e.delta),
         text.memory(m.peak_memory_mb) if m and m.peak_memory_mb else "",
-        outcome,
+        f"{outcome} {LUCK}" if contradicted(e, better) else outcome,
         _cost(e),
         f"{reason}: {described}" if reason and reason != outcome and reason not in described else described,
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar, overload
 
 from rich.cells import cell_len
 
+from core.facts import fact
 from tui.diffs import CONTEXT, FILE, DiffLine, Pair, side_by_side, wrapped
 
 AT_ONCE = 600  # lines that are laid out before anything else is painted; the rest follows from a thread
@@ -21,7 +21,7 @@ Row = TypeVar("Row")
 Lines = Callable[[], Iterator[DiffLine]]  # the lines from their beginning, each time it is called
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Way:
     """How lines become rows. `wrap`: cells of a side, 0 for not at all; `named`: the lines that name a file too."""
 
@@ -30,7 +30,7 @@ class Way:
     named: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Sheet:
     """`whole`: whether these are all lines; `longest`: the widest text in cells; `gutter`: digits of a line number;
     `hunks`: the rows where one begins, or a file, or a change further down in one; `places`: of the experiments that

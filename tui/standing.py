@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from core.facts import fact
 from tui import agent_words, pace, text
 from tui.feed import State
-from tui.going_on import as_typed, for_more, sibling
+from tui.going_on import as_typed, for_more, limits_to_go_on, sibling
 
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")
+_BY_KEY = "go on with p in the cockpit"  # as the engine says it too
 HELD = "held"  # a replay whose clock stands still
 _CRASH_SECONDS = 20.0  # for how long a crash is told, at least
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Standing:
-    """`glyph` and `word` name the state of the run; `detail` says why, since when, and what to do; it may be empty."""
+    """`glyph` and `word` name the state of the run; `detail` says why, since when, and what to do; it may be empty.
+    `brief`: the same in a cockpit with little room, where a key does it; empty where there is nothing shorter."""
 
     glyph: str
     word: str
     detail: str = ""
     over: bool = False  # nothing will happen any more by itself
     trouble: bool = False
+    brief: str = ""
 
 
 def standing(state: State, now: float) -> Standing:
@@ -33,7 +36,7 @@ def standing(state: State, now: float) -> Standing:
 def _standing(state: State, now: float) -> Standing:
     h = state.history
     command = f"autoresearch resume {state.tag}" if state.resume is None else state.resume
-    resume = f"`{command}` goes on from here" if command else "a recording: nothing of it can go on here"
+    resume = f"`{command}` goes on from here" if command else "a recording: it cannot go on here"
     if state.trouble:
         mend = "this window shows what it read before; bring the run folder back, or leave with q"
         return Standing(text.CRASHED, "UNREADABLE", f"{text.one_line(state.trouble)}; {mend}", trouble=True)
@@ -46,7 +49,8 @@ def _standing(state: State, now: float) -> Standing:
         if h.ended.reason == "done" and command:
             resume = for_more(h.ended.message, h.run.agent if h.run else "", command)
         word = "DONE" if h.ended.reason == "done" else "STOPPED"
-        return Standing(text.ENDED, word, "; ".join(filter(None, (message, resume))), over=True)
+        brief = f"{message}; p goes on" if goes_on(state) else ""
+        return Standing(text.ENDED, word, "; ".join(filter(None, (message, resume))), over=True, brief=brief)
     if state.alive is False and h.run is None:
         last = state.engine_log[-1] if state.engine_log else "its log is empty"
         return Standing(text.CRASHED, "NO ENGINE", f"the engine ended before the run began: {last}", True, True)
@@ -54,24 +58,40 @@ def _standing(state: State, now: float) -> Standing:
         when = text.time_of_day(h.last_time, "%d %b %Y %H:%M")
         return Standing(text.ENDED, "RECORDED", f"ended without a last word, {when}; {resume}", over=True)
     if state.alive is False:
-        return Standing(text.CRASHED, "ENGINE GONE", f"no engine holds this run; {resume}", True, True)
+        why = "no engine holds this run"
+        brief = f"{why}; p starts one" if goes_on(state) else ""
+        return Standing(text.CRASHED, "ENGINE GONE", f"{why}; {resume}", True, True, brief)
     if h.run is None:
         return Standing(text.RUNNING, "STARTING", "the engine prepares the data")
     if h.paused:
         since = _since(h.paused_since, now)
         reason, mend = (as_typed(text.one_line(w), state.tag, command) for w in (h.paused.reason, h.paused.mend))
-        return Standing(text.PAUSED, "PAUSED", f"{since}{': ' + reason if reason else ''}{'; ' + mend if mend else ''}")
+        why = f"{since}{': ' + reason if reason else ''}"
+        brief = f"{why}; p goes on" if _BY_KEY in mend else ""
+        return Standing(text.PAUSED, "PAUSED", f"{why}{'; ' + mend if mend else ''}", brief=brief)
     if h.pending and h.pending.held_since:
         step = f"held at step {state.live.step}" if state.live and state.live.step is not None else "held"
-        how = f"go on with p in the cockpit, or: {command}"
-        return Standing(text.PAUSED, "PAUSED", f"{_since(h.pending.held_since, now)}: {step}; {how}")
+        why = f"{_since(h.pending.held_since, now)}: {step}"
+        how = f"{_BY_KEY}, or: {command}" if command else _BY_KEY
+        return Standing(text.PAUSED, "PAUSED", f"{why}; {how}", brief=f"{why}; p goes on")
     if h.pending and h.pending.awaited:
-        how = "A answers; or `autoresearch approve`"
-        return Standing(text.WAITING, "WAITS", f"#{h.pending.number} waits for your yes{another(state)}: {how}")
+        brief = f"#{h.pending.number} waits for your yes{another(state)}: A answers"
+        approve = sibling(state.resume, state.tag, "approve")
+        how = f"; or `{approve}`" if approve else ""
+        return Standing(text.WAITING, "WAITS", f"{brief}{how}", brief=brief)
     silent = pace.silent_seconds(h, state.live, state.pace, now)
     if silent is not None:
-        return Standing(text.STALLED, "STALLED", _stalled(state, silent, now), trouble=True)
+        skip = sibling(state.resume, state.tag, "skip")
+        detail = _stalled(state, silent, now, f"s or `{skip}`" if skip else "s")
+        return Standing(text.STALLED, "STALLED", detail, trouble=True, brief=_stalled(state, silent, now, "s"))
     return Standing(text.GLYPHS["keep"], "RUN")
+
+
+def goes_on(state: State) -> bool:
+    """Whether a run that is over goes on with an engine that is started for it."""
+    h = state.history
+    ours = h.run is not None and not h.run.imported_from and state.resume != "" and not (state.recorded or state.replay)
+    return ours and limits_to_go_on(h) is not None
 
 
 def _replayed(state: State) -> Standing:
@@ -94,13 +114,13 @@ def _replayed(state: State) -> Standing:
     return Standing(text.RUNNING, word)
 
 
-def _stalled(state: State, silent: float, now: float) -> str:
+def _stalled(state: State, silent: float, now: float, skip: str) -> str:
     h = state.history
     if h.phase == "startup":
-        return f"not ready after {text.clock(silent)} of start-up; s or `autoresearch skip` ends it"
+        return f"not ready after {text.clock(silent)} of start-up; {skip} ends it"
     left = pace.cut_in(h, state.pace, now)
     ends = f", or the time limit in {text.clock(left)}" if left is not None else ""
-    return f"no step for {text.clock(silent)}; s or `autoresearch skip` ends it{ends}"
+    return f"no step for {text.clock(silent)}; {skip} ends it{ends}"
 
 
 def too_late(state: State, now: float, what: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ from typing import Any
 from core import installing
 from core.backend_choice import BACKENDS, known_backend
 from core.errors import UsageError
+from core.facts import fact
 from core.launch import Options, demo_folder, task_folder
 from core.locks import device_holder
 from core.task import Task
 from core.task import read as read_task
-from tui import starting_agent, text
+from tui import agent_words, starting_agent, text
 
 DEMO_SECONDS = 15.0
 REFERENCE = "reference"  # the task of a workspace that `init` made: a folder for each backend
-PRODUCTS = {"cuda": ("PyTorch", "torch"), "mlx": ("MLX", "mlx")}  # what a backend runs on, and its package
+PRODUCTS = {"cuda": (agent_words.PRODUCTS["cuda"], "torch"), "mlx": (agent_words.PRODUCTS["mlx"], "mlx")}
 _DEEP = 2  # folders below the workspace in which a task.toml is looked for
 _MOST_FOLDERS = 500
 _LONGEST_PATH = 48  # characters
@@ -37,7 +38,7 @@ Choice = tuple[str, str]  # the words for it, and its value
 # --- tasks -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Tasks:
     """The tasks of a workspace by their folders ('' for its root); a text says why one cannot be used."""
 
@@ -128,7 +129,7 @@ def _wanted(path: Path) -> bool:
 # --- backends and devices --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Device:
     """A device as a backend's check names it; `lock`: what two runs on it must not share."""
 
@@ -137,7 +138,7 @@ class Device:
     lock: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Backend:
     """What one backend finds here. `trouble`: why it cannot train, and the mend."""
 
@@ -201,7 +202,7 @@ def short(path: Path) -> str:
 # --- what a page holds -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Choices:
     """What stands on the page; numbers and the tag as typed, empty for what the task or the app decides."""
 
@@ -254,7 +255,7 @@ def options_of(chosen: Choices, tasks: Tasks, given: Options) -> tuple[Options, 
     experiments = number("experiments", int, "must be 0 (the baseline alone) or more")
     hours = number("hours", float, "must be a number above 0")
     if not tasks.choices:
-        mend = "make a workspace with: autoresearch init, or write one (see docs/tasks.md)"
+        mend = "make one with: autoresearch init (--own: for a task of your own, see docs/tasks.md)"
         wrong["task"] = f"there is no task.toml in {tasks.root} and its folders; {mend}"
     reference = chosen.task == REFERENCE
     wish = replace(

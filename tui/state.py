@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from core import events as ev
 from core.experiment import Experiment
-from core.facts import replace
+from core.facts import fact, folded, replace
 from core.history import History, Pending
 from core.history import reduce as reduce_history
 from tui import pace, text
@@ -17,7 +17,7 @@ from tui.load import Load
 from tui.pace import Pace
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Log:
     """The end of one trial's log, cleaned. `thoughts`: what the agent says while it thinks of an experiment."""
 
@@ -26,7 +26,7 @@ class Log:
     thoughts: bool = False
 
 
-@dataclass(frozen=True)
+@folded
 class State:
     """All a viewer shows. `alive`: whether an engine holds the run, None before anybody looked; `engine_log`: its last
     words before the run began, or after the engine went."""

@@ -37,8 +37,8 @@ def _seconds(context: click.Context, option: click.Parameter, given: str | None)
     is_flag=False,
     flag_value=str(USUAL_SECONDS),
     metavar="[SECONDS]",
-    help=f"Show it anew every {USUAL_SECONDS} seconds until the run ends; where the output is no terminal, whenever it "
-    "has changed. Ctrl-C ends the watching alone.",
+    help=f"Show it anew every {USUAL_SECONDS} seconds until the run ends; where the output is no terminal, a line "
+    "whenever it has changed. Ctrl-C ends the watching alone.",
 )
 def status(tag: str | None, workspace: Path | None, as_json: bool, every: float | None) -> int:
     """What the run is doing, its best score, its counts."""

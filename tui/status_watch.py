@@ -1,10 +1,11 @@
-"""`autoresearch status --watch`: in one place on a terminal, else the lines that have changed."""
+"""`autoresearch status --watch`: in one place on a terminal, else a line a change."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import re
 import time
 from pathlib import Path
 from typing import TextIO
@@ -16,6 +17,7 @@ from tui import report, text
 from tui.feed import Feed
 from tui.live import Live
 
+_WORKED = re.compile(r"; [\d:]+ at work$")  # it grows by itself, which is no news
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _UP, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[{}A", "\x1b[K", "\x1b[J"
 
@@ -37,10 +39,8 @@ def watch_status(run_folder: Path, every: float, out: TextIO, *, as_json: bool =
             words = json.dumps(status) if as_json else report.status_text(run_folder, status)
             if place:
                 place.show([*words.split("\n"), *live_words(feed.state.live)])
-            elif words != last:
-                before = [] if as_json else last.split("\n")
-                if new := "\n".join(line for line in words.split("\n") if line not in before):
-                    out.write(f"{'' if as_json or not last else chr(10)}{new}\n")
+            elif words != last and (new := words if as_json else change(last, words, time.time())):
+                out.write(f"{new}\n")
                 out.flush()
             if state not in ("running", "waiting", "paused"):
                 return 0 if state in ("done", "stopped") else 1
@@ -49,6 +49,15 @@ def watch_status(run_folder: Path, every: float, out: TextIO, *, as_json: bool =
     finally:
         if place:
             place.leave()
+
+
+def change(before: str, words: str, now: float) -> str:
+    """What is new in a status, in a line with the time of day; of the first one all lines, empty where nothing is."""
+    if not before:
+        return words
+    known = {_WORKED.sub("", line) for line in before.split("\n")}
+    new = [line for line in words.split("\n") if _WORKED.sub("", line) not in known]
+    return f"{text.time_of_day(now, '%H:%M:%S')}  {'; '.join(new)}" if new else ""
 
 
 def live_words(live: Live | None) -> list[str]:

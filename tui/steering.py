@@ -14,7 +14,7 @@ from core.commands import Command, digest
 from core.errors import EngineUnreachable, UsageError
 from core.events import ApprovalAwaited
 from core.history import History
-from core.launch import command_for
+from core.launch import Options, command_for, launch
 from tui import report, text
 from tui.going_on import as_typed_here
 from tui.options import TAG, WORKSPACE, find
@@ -71,8 +71,15 @@ def reject(tag: str | None, workspace: Path | None, reason: str) -> int:
 @TAG
 @WORKSPACE
 def again(number: int, tag: str | None, workspace: Path | None) -> int:
-    """Run another trial of experiment NUMBER, with a fresh seed. Its verdict stays as it is."""
-    return command(find(workspace, tag, here=True), "again", number=number)
+    """Run another trial of experiment NUMBER, with a fresh seed. Its verdict stays as it is. Of a run that is over: an
+    engine starts for this trial alone."""
+    folder = find(workspace, tag, here=True)
+    if control.alive(folder):
+        return command(folder, "again", number=number)
+    refuse_imported(folder)
+    launch(Options(str(folder.parent.parent), resume=folder.name, experiments=0, again=(number,)), say)
+    click.echo(f"{folder.name}: another trial of #{number} begins; the engine is there for it alone")
+    return 0
 
 
 COMMANDS = (steer, approval, approve, reject, again)
@@ -94,8 +101,10 @@ def _need_engine(folder: Path) -> None:
     if control.alive(folder):
         return
     refuse_imported(folder)
-    mend = f"start it again with: {command_for(folder, 'resume')}"
-    raise EngineUnreachable(f"run {folder.name} is not going on; {mend}")
+    ended = report.history(folder).ended
+    stands = {"done": "is done", "stopped": "was stopped", "failed": "has failed"}.get(ended.reason if ended else "")
+    goes_on = f"{command_for(folder, 'resume')} goes on with it"
+    raise EngineUnreachable(f"run {folder.name} {stands or 'has lost its engine'}, so none is there to hear; {goes_on}")
 
 
 def refuse_imported(folder: Path) -> None:
@@ -111,7 +120,8 @@ def _waiting(folder: Path) -> tuple[ApprovalAwaited, History]:
     proposed = history.waiting
     awaited = history.pending.awaited if history.pending else None
     if proposed is None or awaited is None:
-        on = "is on, so the next one will" if history.approval else "is off; autoresearch approval on"
+        turn = f"is off; {command_for(folder, 'approval on')} turns it on"
+        on = "is on, so the next one will" if history.approval else turn
         raise UsageError(f"no proposal of run {folder.name} waits for an answer; approval {on}")
     say(f"#{proposed.number}: {text.one_line(proposed.description)}")
     return awaited, history

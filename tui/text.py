@@ -13,9 +13,11 @@ GLYPHS = {"keep": "●", "discard": "·", "crash": "×"}
 RUNNING, PAUSED, CRASHED, ENDED, WAITING, STALLED = "▶", "‖", "×", "·", "?", "!"
 TAB = 4
 SCORE_CELLS = 8  # of a score; its difference has a sign besides
+MOST_DECIMALS = 6  # of what is no more exact than that
+_ROOMY_CELLS = 17
 _LEAST_PLAIN = 1e-4  # below it, six decimals hold fewer than three digits
-_SIX_DECIMALS_DO = 1e-3
-_LARGEST_PLAIN = 1e9
+_LEAST_DIFFERENCE = 1e-5  # a difference has as many decimals as the scores beside it
+_LARGEST_PLAIN = 1e15
 
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
@@ -52,61 +54,67 @@ def one_line(text: str) -> str:
     return " ".join(" ".join(clean_lines(text)).split())
 
 
-def score(value: float | None) -> str:
-    """A value of the metric in eight cells: `0.969686`, `12.34567`, `123456`, `1.56e-06`; zeros after the fourth
-    decimal are left out: `0.9697`."""
-    return _trimmed(column(value))
+def score(value: float | None, cells: int = SCORE_CELLS) -> str:
+    """A value of the metric as its trial wrote it: `0.969686`, `521.5`, `123456`, `−1e+09`, `1.56e−06`.
 
-
-def column(value: float | None) -> str:
-    """The same with all its decimals, for values that stand below each other."""
+    It gets no digit that it does not have, and six decimals at most; fewer where `cells` have no room for them.
+    """
     if value is None:
         return "—"
-    if not math.isfinite(value):
-        return str(value)
-    if 0 < abs(value) < _LEAST_PLAIN:
-        return _exponent(value)
-    whole = f"{value:.0f}"
-    decimals = min(6, SCORE_CELLS - 1 - len(whole))
-    if len(whole) > SCORE_CELLS:
-        return _exponent(value)
-    return f"{value:.{decimals}f}" if decimals > 0 else whole
+    sign = "−" if value < 0 else ""
+    return sign + _digits(abs(value), cells - len(sign))
 
 
 def exact(value: float | None) -> str:
-    """A value where there is room: six decimals, and four significant digits at least."""
-    if value is None or not math.isfinite(value):
-        return score(value)
-    if value and abs(value) < _SIX_DECIMALS_DO:
-        return f"{value:.4g}" if abs(value) < 1e-9 else f"{value:.{3 - math.floor(math.log10(abs(value)))}f}"
-    return f"{value:.6f}" if abs(value) < _LARGEST_PLAIN else f"{value:.6e}"
+    """The same where there is room: six decimals, and below 1 six significant digits."""
+    return score(value, _ROOMY_CELLS)
 
 
 def delta(value: float | None) -> str:
     """A signed difference in nine cells; empty where there is none. Only nothing at all has no sign."""
-    return _trimmed(delta_column(value))
-
-
-def delta_column(value: float | None) -> str:
-    """The same with all its decimals, for values that stand below each other."""
     if value is None or not math.isfinite(value):
         return ""
-    plain = 1e-5 <= abs(value) < _LEAST_PLAIN  # as many decimals as the scores beside it
-    size = f"{abs(value):.6f}" if plain else column(abs(value))
+    size = _digits(abs(value), SCORE_CELLS, least=_LEAST_DIFFERENCE)
     return ("−" if value < 0 else "+") + size if value else size
 
 
-def _exponent(value: float) -> str:
-    forms = (f"{value:.{digits}e}" for digits in (2, 1, 0))
-    return next((form for form in forms if len(form) <= SCORE_CELLS), f"{value:.0e}")
+def aligned(number: str, decimals: int, cells: int) -> str:
+    """A number in a column whose longest has so many decimals: the points stand below each other, as far as the cells
+    allow."""
+    whole, point, own = number.partition(".")
+    behind = decimals - len(own) + (not point and decimals > 0)
+    if "e" in number or not whole[-1:].isdigit():
+        behind = 0
+    return f"{number}{' ' * min(max(0, behind), cells - len(number))}".rjust(cells)
 
 
-def _trimmed(number: str) -> str:
-    """Without the zeros that follow the fourth decimal."""
-    whole, point, decimals = number.partition(".")
-    if not decimals.isdigit():
-        return number
-    return whole + point + decimals[:4] + decimals[4:].rstrip("0")
+def in_line(numbers: Sequence[str]) -> list[str]:
+    """Numbers that stand below each other, with their points in line."""
+    plain = [number.partition(".") for number in numbers if "e" not in number]
+    decimals = max((len(behind) for _, _, behind in plain), default=0)
+    whole = max((len(before) for before, _, _ in plain), default=0)
+    cells = max(whole + bool(decimals) + decimals, *map(len, numbers), 0)
+    return [aligned(number, decimals, cells) for number in numbers]
+
+
+def _digits(size: float, room: int, least: float = _LEAST_PLAIN) -> str:
+    if not math.isfinite(size):
+        return str(size)
+    loses = size < least and not math.isclose(size, round(size, MOST_DECIMALS), rel_tol=1e-9)
+    if loses or size >= _LARGEST_PLAIN:  # what says the most lies further back, or not every digit is its own
+        return _exponent(size, room)
+    most = max(MOST_DECIMALS, 5 - math.floor(math.log10(size))) if size and room > SCORE_CELLS else MOST_DECIMALS
+    for decimals in range(max(0, min(most, room - 1 - len(str(int(size))))), -1, -1):
+        words = f"{size:.{decimals}f}"
+        if len(words) <= room and (float(words) or not size):
+            return words.rstrip("0").rstrip(".") if decimals else words
+    return _exponent(size, room)
+
+
+def _exponent(size: float, room: int) -> str:
+    forms = (f"{size:.{digits}e}".partition("e") for digits in (5, 4, 3, 2, 1, 0))
+    bare = ((m.rstrip("0").rstrip(".") if "." in m else m) + e + power for m, e, power in forms)
+    return next((form for form in bare if len(form) <= room), f"{size:.0e}").replace("-", "−")
 
 
 def percent_change(old: float | None, new: float | None) -> str:
@@ -114,7 +122,8 @@ def percent_change(old: float | None, new: float | None) -> str:
     if old is None or new is None or not (math.isfinite(old) and math.isfinite(new)) or old == 0:
         return ""
     change = 100 * (new - old) / abs(old)
-    return f"{'−' if change < 0 else '+'}{abs(change):.{1 if abs(change) >= 10 else 2}f} %"
+    size = f"{abs(change):.{1 if abs(change) >= 10 else 2}f}" if abs(change) < 1e5 else _exponent(abs(change), 7)
+    return f"{'−' if change < 0 else '+'}{size} %"
 
 
 def seconds(value: float | None) -> str:
@@ -124,6 +133,20 @@ def seconds(value: float | None) -> str:
     if value < 59.95:
         return f"{max(0.0, value):.1f} s"
     return f"{clock(value)} {'min' if value < 3600 else 'h'}"
+
+
+def span(value: float) -> str:
+    """A stretch of time in words, for a sentence: `43 s`, `2 min`, `3 h 20 min`, `2 days`."""
+    minutes = round(value / 60) if math.isfinite(value) else 0
+    if value < 59.5:
+        return f"{max(0.0, value):.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days = round(hours / 24)
+    return f"{days} day{'s' * (days != 1)}"
 
 
 def clock(value: float) -> str:

@@ -23,26 +23,30 @@ Result = TypeVar("Result")
 
 STYLES = {
     "kept", "discarded", "crashed", "live", "dim", "strong", "accent", "trouble", "pausing", "cursor", "track",
-    "added", "removed", "added-word", "removed-word", "plus", "minus", "hunk", "gutter",
+    "added", "removed", "added-word", "removed-word", "match", "match-now", "plus", "minus", "hunk", "gutter",
     "keyword", "string", "comment", "number",
 }  # fmt: skip
 
 _NAMES = (
     "ground", "panel-ground", "words", "strong", "faint", "comment", "gutter", "grip", "track", "cursor", "kept",
     "crashed", "live", "held", "added", "removed", "added-word", "removed-word", "hunk", "keyword", "string",
+    "match", "match-words",
 )  # fmt: skip
 _NIGHT = """
     #0e1318 #18202a #cfd6de #ffffff #8793a1 #7f8c98 #66727f #5b6b7b #3a4653 #23405c #35c9a5
     #f27c5e #6db3f2 #f2bc57 #0f3d30 #4a1f24 #1a6a50 #8a2f35 #18222d #c6a0f6 #a6d189
+    #f2bc57 #0e1318
 """
 _DAY = """
     #fbfbf9 #eceef0 #2b3238 #000000 #5d6873 #6b7680 #8a949e #9aa4ad #c3cad1 #cfe3f7 #00755c
     #b3391b #0b62ad #8f5a00 #d8f0e6 #fbe0d9 #9fdcc4 #f3b3a3 #e6edf4 #6b3fa0 #3f6b1f
+    #ffd866 #000000
 """
 _ANSI = """
     ansi_default ansi_default ansi_default ansi_default ansi_bright_black ansi_bright_black ansi_bright_black
     ansi_bright_black ansi_bright_black ansi_blue ansi_cyan ansi_red ansi_bright_blue ansi_yellow ansi_default
     ansi_default ansi_green ansi_red ansi_default ansi_magenta ansi_green
+    ansi_yellow ansi_black
 """
 _OF_TEXTUAL = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}  # its own widgets ask for them
 
@@ -104,7 +108,10 @@ class ThemedApp(App[Result], Generic[Result]):
     def refresh_css(self, animate: bool = True) -> None:
         self._named_styles.clear()
         self._own_styles.clear()
-        super().refresh_css(animate)
+        if self.screen_stack:
+            super().refresh_css(animate)
+        else:  # what the first screen needs is parsed with it: once is enough
+            self.stylesheet.set_variables(self.get_css_variables())
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()

@@ -14,8 +14,7 @@ from core.experiment import Experiment, Measurement
 from core.history import History, Pending
 from core.notes import Note
 from tui import agent_words, text
-from tui.feed import State
-from tui.repeats import doubt
+from tui.repeats import comparison, doubt, further, judgement
 from tui.tail import as_float
 
 Words = tuple[str, str]  # a row, and its style in app.tcss
@@ -105,8 +104,7 @@ def notes(history: History, entry: Experiment | Pending | None, width: int) -> l
         rows += [
             (f"#{entry.number} {row}" if not i else row, style) for i, (row, style) in enumerate(_titled(entry, width))
         ]
-        doubtful = doubt(entry, State(history).direction) if isinstance(entry, Experiment) else ""
-        rows += _section("once more", [(row, "pausing") for row in folded(doubtful, width)])
+        rows += _once_more(history, entry, width)
         rows += _hypothesis(entry, width)
         rows += _run(history, width) if entry.number == 0 else []
         rows += _facts(history, entry, width)
@@ -137,6 +135,15 @@ def _titled(entry: Experiment | Pending, width: int) -> Iterator[Words]:
 
 def _section(title: str, rows: Sequence[Words]) -> list[Words]:
     return [(title, "accent"), *rows, ("", "")] if rows else []
+
+
+def _once_more(history: History, entry: Experiment | Pending, width: int) -> list[Words]:
+    """What its further trials say of its step; those of the best, of the whole gain."""
+    if not isinstance(entry, Experiment):
+        return []
+    whole = comparison(history) if entry.number == history.incumbent else None
+    said = [(row, "strong") for row in folded(judgement(whole), width)] if whole else []
+    return _section("once more", said + [(row, "pausing") for row in folded(doubt(history, entry), width)])
 
 
 def _hypothesis(entry: Experiment | Pending, width: int) -> list[Words]:
@@ -195,10 +202,10 @@ def _repeats(history: History, entry: Experiment | Pending, width: int) -> list[
         for trial, m, reason in trials:
             judged = ", which was judged" if trial == entry.trial else ""
             rows.append((f"trial {trial}  {text.exact(m.value) if m else text.one_line(reason)}{judged}", ""))
-        values = [m.value for _, m, _ in trials if m and math.isfinite(m.value)]
-        if len(values) > 1:
+        if len(values := further(entry)) > 1:
             mean, spread = sum(values) / len(values), max(values) - min(values)
-            rows.append((f"mean {text.exact(mean)}, spread {text.exact(spread)}", "strong"))
+            told = f"the {len(values)} further ones: mean {text.score(mean)}, spread {text.score(spread)}"
+            rows.append((told, "strong"))
     if pending and pending.again and pending.number == entry.number:
         rows.append(("another trial is under way", "live"))
     elif waiting := history.asked_again.count(entry.number):
@@ -271,6 +278,6 @@ def _run(history: History, width: int) -> list[Words]:
         return []
     where = f"{run.workspace}/{run.task_folder}".rstrip("/")
     limits = f"{text.seconds(run.train_seconds)} of training each"
-    own = (run.plan, limits, f"in {where}, from commit {run.base[:10]}")
+    own = (history.plan, limits, f"in {where}, from commit {run.base[:10]}")
     said = (*(() if run.imported_from else own), *run.notes, *agent_words.bill(history))
     return _section("the run", [(row, "dim") for line in said for row in _paragraph(line, width, _MOST_ROWS)])

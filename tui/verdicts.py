@@ -6,7 +6,8 @@ import re
 
 from tui import text
 
-_SHORT = (
+_OF_THE_JUDGE = {"baseline", "better", "equal and shorter", "equal, not shorter", "worse"}  # short, and the most
+_SHORT = (  # compiled when they are wanted first, which for a run without a crash is never
     (r"exit status (\d+)", r"exit \1"),
     (r"killed by (\w+)", r"\1"),
     (r"no .* in .*|.* is no number.*|evaluate gave no answer.*|it ended without .*", "no score"),
@@ -19,6 +20,8 @@ _SHORT = (
 def short_reason(reason: str) -> str:
     """`timeout`, `nan`, `exit 3`, `SIGSEGV`, `no score`, `OutOfMemoryError`; Notes and the log have the whole."""
     said = text.one_line(reason)
+    if said in _OF_THE_JUDGE:
+        return said
     for whole, short in _SHORT:
         if match := re.fullmatch(whole, said):
             return match.expand(short)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import shutil
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.cells import cell_len
 
 from core import control
 from core.errors import EngineUnreachable, UsageError
@@ -69,7 +72,7 @@ def look(folder: Path, replay: float | None) -> int:
 
     left = run_cockpit(folder, new=False, read_only=True, replay=replay, ahead=ahead)
     if left.message:
-        say(left.message)
+        say_folded(left.message)
     return 0
 
 
@@ -78,7 +81,7 @@ def _left(folder: Path, left: Left) -> int:
     from tui import report
 
     if left.message:
-        say(left.message)
+        say_folded(left.message)
     return 1 if report.failed(folder) else 0
 
 
@@ -100,6 +103,28 @@ def _interrupt(folder: Path) -> int:
         time.sleep(0.05)
     say(f"go on with: {command_for(folder, 'resume')}")
     return INTERRUPTED
+
+
+def say_folded(words: str) -> None:
+    """Words for people; on a terminal no line ends within a word, nor within a command that is to be copied."""
+    if not sys.stderr.isatty():
+        say(words)
+        return
+    width = shutil.get_terminal_size().columns
+    for line in folded_for_terminal(words, width):
+        say(line)
+
+
+def folded_for_terminal(words: str, width: int) -> list[str]:
+    """The words in lines of at most so many cells, where no `command` is longer: that one the terminal folds."""
+    lines = [""]
+    for word in re.findall(r"[^\s`]*`[^`]*`[^\s`]*|\S+", words):
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and cell_len(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def say(line: str) -> None:

@@ -9,15 +9,16 @@ import asyncio
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from textual import work
 from textual.screen import Screen
 
+from core.facts import fact
 from core.launch import command_for
 from tui import asked, config, text
 from tui.agent_words import mends
@@ -25,7 +26,7 @@ from tui.away import Look, last_look, on_return
 from tui.feed import Feed, State
 from tui.going_on import last_words
 from tui.keys import KEYS, taken_twice
-from tui.memory import settle
+from tui.memory import TIDY_SECONDS, settle, tidy
 from tui.screens.arranged import ArrangedScreen
 from tui.screens.research import ResearchScreen
 from tui.standing import last_crash, standing
@@ -39,11 +40,12 @@ READ_AT_LEAST_EVERY_SECONDS = 1.0  # where nothing has come for a while
 FIRST_LOOK_SECONDS = 0.5  # of reading before the first painting, at most
 NOTICE_SECONDS = 8.0
 REPLAYED_NEWS_SECONDS = 2.0  # there the next comes soon
+_SAID = 100  # notices that are remembered
 NEWS = "news"  # what a notice is about that tells of the run
 GREETING = "? shows the keys; q leaves, and the engine goes on without this window"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Left:
     """How the user left: what was chosen, and the last words for the terminal. `over`: the run had ended before."""
 
@@ -88,6 +90,7 @@ class RunWindow(ThemedApp[Left]):
         self.research.key_bar.remapped = self.config.keys
         self._notice = Notice("done", GREETING) if new else None
         self._noticed_at = time.monotonic()
+        self.said: deque[tuple[float, str]] = deque(maxlen=_SAID)  # what was said lately, and when
         self._last_look: Look | None = None
         self._about = ""  # the command that the notice is the answer to
         self._caught_up = self._in_trouble = False
@@ -159,6 +162,7 @@ class RunWindow(ThemedApp[Left]):
         while self.feed.behind and time.monotonic() < began + FIRST_LOOK_SECONDS:
             self.feed.read()
         self.call_after_refresh(settle)
+        self.set_interval(TIDY_SECONDS, tidy)
         while True:
             if self.feed.state is not self.state:
                 self._take(self.feed.state)
@@ -188,7 +192,8 @@ class RunWindow(ThemedApp[Left]):
         if self._notice and self._notice.words == GREETING and _speaks(state, self.clock()):
             self._notice = None
         if self._notice and self._notice.stage == "away" and state.history is not was.history:
-            self._notice = Notice("away", text.one_line(self._news()))  # until a key comes nobody is back
+            brief = text.one_line(self._news(brief=True))
+            self._notice = Notice("away", text.one_line(self._news()), brief)  # until a key comes nobody is back
         self.research.show(state, self.clock(), self.notice)
         self._terminal.title(title(state, self.clock(), self.config.glyphs))
 
@@ -199,10 +204,10 @@ class RunWindow(ThemedApp[Left]):
         self._last_look = last_look(self.run_folder)
         self._caught_up, self._in_trouble = True, standing(self.state, self.clock()).trouble
         if not self._notice and (news := self._news()):
-            self.say("away", news)
+            self.say("away", news, brief=self._news(brief=True))
 
-    def _news(self) -> str:
-        told, ended = on_return(self.state.history, self._last_look, self.clock()), self.state.history.ended
+    def _news(self, brief: bool = False) -> str:
+        told, ended = on_return(self.state.history, self._last_look, self.clock(), brief), self.state.history.ended
         why = standing(self.state, self.clock()).detail if told and ended and last_words(ended.message) else ""
         return "; ".join(filter(None, (why, told)))  # why it ended stands in the same place
 
@@ -235,9 +240,18 @@ class RunWindow(ThemedApp[Left]):
         self.research.tick(self.clock(), self.notice)
         self._terminal.title(title(self.state, self.clock(), self.config.glyphs))
 
-    def say(self, stage: Stage, words: str, about: str = "") -> None:
-        """Say something for a while. `about`: the command that this is the answer to."""
-        self._notice, self._noticed_at, self._about = Notice(stage, text.one_line(words)), time.monotonic(), about
+    def look_now(self) -> None:
+        """Read the files at once: something has just happened."""
+        self._wake.set()
+
+    def say(self, stage: Stage, words: str, about: str = "", brief: str = "") -> None:
+        """Say something for a while. `about`: the command that this is the answer to; `brief`: where there is little
+        room."""
+        if self._notice and self._notice.stage == "pending" and self.said:
+            self.said.pop()  # this is what came of it
+        self._notice, self._noticed_at = Notice(stage, text.one_line(words), text.one_line(brief)), time.monotonic()
+        self._about = about
+        self.said.append((self.clock(), self._notice.words))
         self.research.tick(self.clock(), self.notice)
 
     def on_key(self) -> None:

@@ -21,7 +21,7 @@ from core.notes import Note
 from core.spending import Usage
 
 NAMES = "search, claude, command:ANYTHING, hybrid or scripted:FILE"
-ANOTHER = "change the artifact, or take another agent (claude, command:…); either is a new run: autoresearch run --agent A"
+ANOTHER = "change the artifact or take another agent (claude, command:…), in a new run: autoresearch run --agent A"
 
 
 @fact

@@ -26,8 +26,8 @@ class Artifact:
         self.parameters = hyperparameters(self.values)
         self.sites = {key: site for key, (_, site) in self._sites.items()}
         if not self.parameters and not self.sites:
-            what = f"{', '.join(sources)}: no capital constants for the agent search to tune (NAME = number, at module level)"
-            raise Exhausted(f"{what}; {ANOTHER}")
+            what = "no capital constants for the agent search to tune (NAME = number, at module level)"
+            raise Exhausted(f"{', '.join(sources)}: {what}; {ANOTHER}")
 
     def fitted(self, moves: Sequence[Move], sequence_length: int | None, reformed: bool) -> dict[str, Value] | None:
         """The constants after these moves, made to go together; None if they cannot, or if nothing would come of them.

@@ -102,9 +102,10 @@ class CommandAgent:
             self._failures = 0
             raise Refused(refusal.reason, description) from None
         if not edits:
-            others = f"; it changed {', '.join(dropped)}" if dropped else ""
-            reason = f"it changed nothing of the artifact ({', '.join(request.sources)}){others}"
-            self._has_failed(f"{reason}: {description}")  # as at a limit of its server's, told with exit status 0
+            others = f", only {', '.join(dropped)}" if dropped else ""
+            reason = f"nothing of the artifact ({', '.join(request.sources)}) was changed{others}"
+            # As at a limit of its server's, told with exit status 0.
+            self._has_failed(f"{reason}; the agent said: {description}")
             raise Refused(reason, description)
         self._failures = 0
         return Proposal(edits, description, hypothesis, self._details(ended, dropped))
@@ -180,7 +181,7 @@ class CommandAgent:
             if time.monotonic() < self._failed + seconds:
                 raise Unable(shortened(self._failure, _LONGEST_NAME), "it is tried again later")
             return
-        times = f", {self._failures} times" if self._failures > 1 else ""
+        times = f", {self._failures} times in a row" if self._failures > 1 else ""
         if not desk.wait(seconds, f"{shortened(self._failure, _LONGEST_NAME)}{times}"):
             raise CalledOff
 

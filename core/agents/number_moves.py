@@ -113,13 +113,13 @@ def _move(
         left = [option for option in h.options if option != h.value]
         fresh = [option for option in left if option not in seen] or left
         return Move(h, fresh[0] if first else rng.choice(left), f"{h.key}: {h.family.up or 'the other setting'}")
-    limit, word = _limit(h, way, tried, bold), "up" if way > 0 else "down"
+    limit, word = _limit(h, way, tried, bold), h.word(way)
     visited = [x for t in tried if h.key in t.values and (x := h.coordinate(t.values[h.key])) is not None]
     if first and not any((x - h.x) * way > 1e-9 for x in visited):
         step, why = _fresh(h, way, tried)
         return Move(h, h.at(h.x + way * min(step, limit)), f"{h.key} {word} {why}")
     low, high = sorted((h.x + way * min(1.0 if h.whole else h.step / 4, limit), h.x + way * limit))
-    return Move(h, h.at(sample(h, low, high, tried, rng.getrandbits(31))), _observed(h, word, tried))
+    return Move(h, h.at(sample(h, low, high, tried, rng.getrandbits(31))), _observed(h, way, tried))
 
 
 def _fresh(h: Hyperparameter, way: int, tried: Sequence[Tried]) -> tuple[float, str]:
@@ -132,13 +132,13 @@ def _fresh(h: Hyperparameter, way: int, tried: Sequence[Tried]) -> tuple[float, 
     return h.step, f"is untried from here: {reason}"
 
 
-def _observed(h: Hyperparameter, word: str, tried: Sequence[Tried]) -> str:
+def _observed(h: Hyperparameter, way: int, tried: Sequence[Tried]) -> str:
     """Why TPE may want it there: where the best so far lie."""
     shown = sorted((t.loss, t.number, x) for t in tried if t.loss is not None and h.key in t.values
                    and (x := h.coordinate(t.values[h.key])) is not None)  # fmt: skip
-    count = max(1, len(shown) // 4)
+    count, word = max(1, len(shown) // 4), h.word(way)
     best, rest = [x for *_, x in shown[:count]], [x for *_, x in shown[count:]]
-    if rest and (sum(best) / len(best) - sum(rest) / len(rest)) * (1 if word == "up" else -1) > 1e-9:
+    if rest and (sum(best) / len(best) - sum(rest) / len(rest)) * way > 1e-9:
         those = f"the {count} best" if count > 1 else "the best"
         compared = f"{'higher' if word == 'up' else 'lower'} {h.key}"
         return f"{those} of {len(shown)} experiments had a {compared} than the rest, so TPE looks further {word}"

@@ -141,6 +141,11 @@ class Hyperparameter:
             return -whole if self.value < 0 else whole
         return -_rounded(size) if isinstance(self.value, float) and self.value < 0 else _rounded(size)
 
+    def word(self, way: int) -> str:
+        """What the value does along this way: of one below 0 the size is what has a scale."""
+        mirrored = self.scale in ("log", "size") and isinstance(self.value, int | float) and self.value < 0
+        return "up" if (way > 0) != mirrored else "down"
+
     @property
     def whole(self) -> bool:
         """Whether its coordinates are whole numbers."""

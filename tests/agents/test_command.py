@@ -116,8 +116,8 @@ def test_a_repair_works_on_what_crashed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("true\n", r"it changed nothing of the artifact \(train.py\)$"),
-        ("echo > notes.txt\n", "changed nothing of the artifact .*; it changed notes.txt"),
+        ("true\n", r"nothing of the artifact \(train.py\) was changed$"),
+        ("echo > notes.txt\n", "nothing of the artifact .* was changed, only notes.txt"),
         ("rm train.py\n", "train.py was deleted"),
         ("ln -sf /etc/passwd train.py\n", "train.py was replaced by a symlink"),
         ("rm train.py; mkfifo train.py\n", "train.py was replaced by a FIFO"),

@@ -26,7 +26,7 @@ def test_a_failing_program_is_asked_again_ever_later_and_then_the_user_is(tmp_pa
         waits += [seconds for seconds, _ in asked.desk.waited]
         reasons += [reason for _, reason in asked.desk.waited]
     assert waits[:4] == [15, 30, 60, 120]
-    assert reasons[:2] == ["agent: exit status 1", "agent: exit status 1, 2 times"]
+    assert reasons[:2] == ["agent: exit status 1", "agent: exit status 1, 2 times in a row"]
     assert max(waits) == LONGEST_WAIT_SECONDS == waits[-1]
     assert len(waits) == FAILURES_IN_A_ROW - 1
     with pytest.raises(Unable, match="20 failures in a row, the last one agent: exit status 1"):
@@ -43,13 +43,13 @@ def test_one_that_ends_well_and_changes_nothing_is_asked_again_ever_later_too(tm
     waits = []
     for _ in range(FAILURES_IN_A_ROW):
         asked = request(tmp_path, run)
-        with pytest.raises(Refused, match=r"it changed nothing of the artifact \(train.py\)$"):
+        with pytest.raises(Refused, match=r"nothing of the artifact \(train.py\) was changed$"):
             agent.propose(asked)
         waits += asked.desk.waited
-    nothing = "it changed nothing of the artifact (train.py): Limit reached, it is reset at 3am"
-    assert waits[:2] == [(15, nothing), (30, f"{nothing}, 2 times")]
+    nothing = "nothing of the artifact (train.py) was changed; the agent said: Limit reached, it is reset at 3am"
+    assert waits[:2] == [(15, nothing), (30, f"{nothing}, 2 times in a row")]
     assert len(waits) == FAILURES_IN_A_ROW - 1
-    with pytest.raises(Unable, match=r"20 failures in a row, the last one it changed nothing .*: Limit reached"):
+    with pytest.raises(Unable, match=r"20 failures in a row, the last one nothing of .*: Limit reached"):
         agent.propose(request(tmp_path, run))
 
 

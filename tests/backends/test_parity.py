@@ -5,7 +5,8 @@ Each half loads what the other has written, so the checkpoint goes both ways.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,11 +115,21 @@ def test_the_logits_of_a_position(tmp_path: Path) -> None:
 # --- the optimizer ---------------------------------------------------------------------------------------------------
 
 
-def one_step(folder: Path, polar: str, gradients: Any) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Name, and what a step from the same gradients moves in PyTorch and in MLX, and where that is decided.
+def one_step(
+    folder: Path, polar: str, gradients: Any
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, Callable[[], np.ndarray]]]:
+    """Name, and what a step from the same gradients moves in PyTorch and in MLX; and what tells where that is decided.
 
     Cautious decay asks for the sign of an update: where that is 0 but for rounding, either answer is right.
     """
+
+    def decided(name: str) -> np.ndarray:
+        if not name.startswith("blocks."):
+            return np.ones(start[name].shape, bool)
+        reference = numpy_gpt.Muon(start[name].astype(np.float64))
+        reference.step(given[name].astype(np.float64), 0.04, spec.weight_decay(0.3), spec.muon_momentum(0))
+        return reference.decided
+
     models = both(DEEP, folder)
     given: dict[str, np.ndarray] = gradients(models.cuda.train())
     start = {name: w.detach().numpy().copy() for name, w in models.cuda.named_parameters()}
@@ -130,12 +141,7 @@ def one_step(folder: Path, polar: str, gradients: Any) -> Iterator[tuple[str, np
     two.step({name: mx.array(g) for name, g in given.items()}, two.schedule(0.3))
     moved = {name: np.array(w) - start[name] for name, w in mlx.weights_of(models.mlx).items()}
     for name, w in models.cuda.named_parameters():
-        decided = np.ones(w.shape, bool)
-        if name.startswith("blocks."):
-            reference = numpy_gpt.Muon(start[name].astype(np.float64))
-            reference.step(given[name].astype(np.float64), 0.04, spec.weight_decay(0.3), spec.muon_momentum(0))
-            decided = reference.decided
-        yield name, w.detach().numpy() - start[name], moved[name], decided
+        yield name, w.detach().numpy() - start[name], moved[name], functools.partial(decided, name)
 
 
 def real(model: cuda.GPT) -> dict[str, np.ndarray]:
@@ -154,7 +160,8 @@ def test_one_step_of_muon_and_of_adamw(gradients: Any, tmp_path: Path) -> None:
     """Each optimizer's step as a whole, and every tensor of it, but for the few elements of a matrix that rounding
     decides: one of them, decayed here and not there, is up to 2e-3 of a matrix's step."""
     steps: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"Muon": [], "AdamW": []}
-    for name, one, two, decided in one_step(tmp_path, "float32", gradients):
+    for name, one, two, decide in one_step(tmp_path, "float32", gradients):
+        decided = decide()
         steps["Muon" if name.startswith("blocks.") else "AdamW"].append((two.ravel(), one.ravel()))
         assert decided.mean() > 0.9998, name
         assert apart(two[decided], one[decided]) <= 1e-4, name
@@ -170,6 +177,7 @@ def test_one_step_with_polar_in_bf16(tmp_path: Path) -> None:
         assert apart(two, one) <= (0.1 if name.startswith("blocks.") else 1e-3), name  # AdamW has no polar
 
 
+@functools.cache
 def full_rank(*shape: int) -> np.ndarray:
     """Random; of a matrix, with singular values in [0.5, 1]."""
     rng = np.random.default_rng(sum(shape))

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import commit_all, ended, git, history, kill_engine, rates_agent, until, waits
+from conftest import commit_all, ended, git, history, kill_engine, lost_one, rates_agent, until, waits
 from test_approval import events
 
 from core import control
@@ -228,6 +228,7 @@ def test_kill_9_at_random_moments_with_repeats_in_between(toy, engines):
             control.send(folder, "again", number=number - 1)
         control.send(folder, "approve", number=number)
         for _ in range(4):
+            until(lambda: not lost_one(folder))
             threading.Event().wait(chance.uniform(0, 0.15))
             kill_engine(folder)
             kills += 1

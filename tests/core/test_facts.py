@@ -81,6 +81,11 @@ def test_given_fields_only() -> None:
         Point(1).z = 3  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("made", [fact, folded])
+def test_frozen_to_the_type_checker(made: object) -> None:
+    assert "'frozen_default': True" in repr(made.__dataclass_transform__)  # type: ignore[attr-defined]
+
+
 def test_taken_apart() -> None:
     match Point(1):
         case Point(x, y):

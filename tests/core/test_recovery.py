@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import autoresearch, ended, git, history, kill_engine, until
+from conftest import autoresearch, ended, git, history, kill_engine, lost_one, until
 from test_loop import script
 
 from core import control
@@ -51,7 +51,7 @@ def many_steps(toy, count: int) -> tuple[str, list[str]]:
 
 
 def test_kill_9_at_fifty_random_moments_loses_nothing(slow_toy, engines):
-    agent, verdicts = many_steps(slow_toy, 60)
+    agent, verdicts = many_steps(slow_toy, 90)
     base = git(slow_toy, "rev-parse", "HEAD").strip()
     chance = random.Random(0)
     options = Options(str(slow_toy), agent=agent, tag="t")
@@ -59,6 +59,7 @@ def test_kill_9_at_fifty_random_moments_loses_nothing(slow_toy, engines):
     acknowledged: list[str] = []
     kills = 0
     while kills < 50 and history(folder).ended is None:
+        until(lambda: not lost_one(folder))
         moment = threading.Event()
         moment.wait(chance.uniform(0.0, 0.35))
         kill_engine(folder)
@@ -71,7 +72,7 @@ def test_kill_9_at_fifty_random_moments_loses_nothing(slow_toy, engines):
     h = ended(folder, 120)
     assert kills >= 40
     assert [e.verdict.outcome for e in h.experiments] == verdicts
-    assert [e.number for e in h.experiments] == list(range(61))
+    assert [e.number for e in h.experiments] == list(range(91))
     kept = [e.commit for e in h.experiments if e.verdict.outcome == "keep"]
     assert git(slow_toy, "rev-list", "--reverse", f"{base}..autoresearch/t").split() == kept[1:]
     for e in h.experiments:
@@ -95,7 +96,7 @@ def test_a_trial_that_was_cut_is_void_and_runs_again(toy, engines):
     trial = history(folder).pending.pid
     kill_engine(folder)
     until(lambda: not psutil.pid_exists(trial) or psutil.Process(trial).status() == psutil.STATUS_ZOMBIE)
-    assert autoresearch("status", cwd=toy).stdout.startswith("run t: gone")
+    assert autoresearch("status", cwd=toy).stdout.startswith("run t: its engine is gone")
     engines(Options(str(toy), resume="t"))
     h = ended(folder)
     assert h.experiments[1].verdict.outcome == "keep"

@@ -11,6 +11,7 @@ from typing import Any
 from recorded_run import STARTED_AT
 from textual.app import App
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from core import control, locks, records
 from core import events as ev
@@ -18,6 +19,7 @@ from core.commands import Command
 from core.errors import UsageError
 from tui.app import Cockpit, Left
 from tui.feed import Feed
+from tui.screens.said import SaidScreen
 from tui.widgets.experiments import ExperimentList
 
 
@@ -86,6 +88,12 @@ async def until(pilot: Pilot[Left], what: Callable[[], bool]) -> None:
 def screen(app: App[None] | Cockpit) -> str:
     """What the terminal shows."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+def said(app: Cockpit) -> str:
+    """What the box holds that says all of what the rows at the top cut off."""
+    assert isinstance(app.screen, SaidScreen)
+    return "\n".join(str(line.content) for line in app.screen.query(Static))
 
 
 def experiments(app: Cockpit) -> ExperimentList:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from driving import experiments, screen, until
+from driving import experiments, said, screen, until
 from listening import OVER, Listener, waiting
 from recorded_run import SOURCE
 from textual.pilot import Pilot
@@ -135,6 +135,24 @@ async def _(at: At) -> None:
     await at.press("A", "y")
     await at.sees("approve: as you wish")
     assert at.engine.heard == [{"command": "approve", "number": 19}]
+
+
+@proves("said")
+async def _(at: At) -> None:
+    await at.press("s")
+    await at.sees("skip: as you wish")
+    await at.press("i")
+    assert said(at.app).splitlines()[0] == "skip: as you wish"
+    await at.press("c")
+    assert "skip: as you wish" in at.app.clipboard
+    await at.press("j", "r")
+    await at.sees("again: as you wish")
+    await at.press("i")
+    now, *_, before = said(at.app).splitlines()
+    assert now == "again: as you wish"
+    assert before.endswith("  skip: as you wish"), "what was said before stays there to be read"
+    await at.press("i")
+    assert at.app.screen is at.app.research
 
 
 @proves("source")

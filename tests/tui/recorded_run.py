@@ -8,6 +8,7 @@ The figures are invented; the words, the order of events and the files are the r
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -127,21 +128,28 @@ class Recorder:
         """A trial's reports and log, its loss falling from `start` to `end`."""
         trial = self.folder / "trials" / f"{number}-1"
         trial.mkdir(parents=True, exist_ok=True)
-        draw, steps = random.Random(number), 110
-        with (trial / "telemetry.jsonl").open("w") as reports, (trial / "log").open("w") as log:
-            log.write("data     stdlib, 11.9 MB, 9,214 documents\nmodel    3.4 M parameters, depth 2, dim 128\n")
-            for step in range(int(steps * until)):
-                progress = step / steps
-                loss = end + (start - end) * math.exp(-6 * progress) + draw.uniform(-0.05, 0.05)
-                record = {
-                    "type": "step", "step": step, "loss": round(loss, 4), "progress": round(progress, 4),
-                    "tokens_per_second": 59_800.0 + draw.uniform(-900, 900), "memory_mb": 512.0 + number,
-                    "eta_seconds": round(SECONDS * (1 - progress), 2), "seconds": round(SECONDS * progress, 2),
-                    "mfu": None,
-                }  # fmt: skip
-                reports.write(json.dumps(record) + "\n")
-                if step % 10 == 0:
-                    log.write(f"step {step:4d}  loss {loss:.4f}  lr x1.00  {record['tokens_per_second']:,.0f} tok/s\n")
+        reports, log = reports_and_log(number, start, end, until)
+        (trial / "telemetry.jsonl").write_text(reports)
+        (trial / "log").write_text(log)
+
+
+@functools.lru_cache(256)  # hundreds of tests write the same runs
+def reports_and_log(number: int, start: float, end: float, until: float) -> tuple[str, str]:
+    draw, steps = random.Random(number), 110
+    reports, log = "", "data     stdlib, 11.9 MB, 9,214 documents\nmodel    3.4 M parameters, depth 2, dim 128\n"
+    for step in range(int(steps * until)):
+        progress = step / steps
+        loss = end + (start - end) * math.exp(-6 * progress) + draw.uniform(-0.05, 0.05)
+        record = {
+            "type": "step", "step": step, "loss": round(loss, 4), "progress": round(progress, 4),
+            "tokens_per_second": 59_800.0 + draw.uniform(-900, 900), "memory_mb": 512.0 + number,
+            "eta_seconds": round(SECONDS * (1 - progress), 2), "seconds": round(SECONDS * progress, 2),
+            "mfu": None,
+        }  # fmt: skip
+        reports += json.dumps(record) + "\n"
+        if step % 10 == 0:
+            log += f"step {step:4d}  loss {loss:.4f}  lr x1.00  {record['tokens_per_second']:,.0f} tok/s\n"
+    return reports, log
 
 
 def diff_of(old: str, new: str) -> str:

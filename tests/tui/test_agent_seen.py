@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from agent_states import STATES, asked, thinking
 from driving import cockpit as driven
-from driving import engine_of, screen, until
+from driving import engine_of, said, screen, until
 from emulator import terminal
 from recorded_run import append, write_run
 from states import cockpit
@@ -36,10 +36,11 @@ async def test_who_comes_back_to_a_run_that_reached_its_cap_reads_that_first(tmp
     with engine_of(folder) as engine:
         engine.write(*done, *crashed, ev.RunEnded("done", f"{CAP}{RESUME} --max-dollars N"))
     async with driven(folder, (80, 24), live=False) as (app, pilot):
-        await until(pilot, lambda: "while you were away" in screen(app))
-        said = " ".join(screen(app).split())
-        assert "the cap is $5.00" in said
-        assert "--max-dollars N; while you were away" in said
+        await until(pilot, lambda: "while you were awa… i all" in screen(app))
+        assert "the cap is $5.00" in screen(app)
+        await pilot.press("i")
+        assert "--max-dollars N; while you were away" in said(app)
+        assert "1 experiment, 0 kept, 1 crashed; the best is as it was" in said(app)
 
 
 @pytest.mark.parametrize("what", ["repair", "end"])
@@ -60,7 +61,7 @@ async def test_a_new_best_is_no_news_beside_a_repair_or_the_end(what: str, tmp_p
             await until(pilot, lambda: not app.feed.behind and app.state.history.phase == "proposing")
             await pilot.pause(0.3)
             engine.write(*best)
-            await until(pilot, lambda: "new best 2.2000 (#18)" in screen(app))
+            await until(pilot, lambda: "new best 2.2 (#18)" in screen(app))
             engine.write(*crash if what == "repair" else [ev.RunEnded("done", f"{CAP}{RESUME} --max-dollars N")])
             told = "#19 crashed: RuntimeError: x" if what == "repair" else "the cap is $5.00"
             await until(pilot, lambda: told in screen(app))
@@ -108,7 +109,7 @@ def test_the_strip_shows_whole_sentences_of_the_agent_or_nothing(log: str, said:
     feed.read()
     (row,) = words(feed.state, shown.now, 80, None)
     told = "".join(piece for piece, _ in row).strip()
-    assert told == said or (not said and told == "cuda · cpu · claude-opus-5-5")
+    assert told == said or (not said and told == "PyTorch · cpu · claude-opus-5-5")
 
 
 # --- in words --------------------------------------------------------------------------------------------------------

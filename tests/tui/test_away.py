@@ -74,6 +74,6 @@ def test_further_trials_of_finished_experiments_are_told(tmp_path: Path) -> None
     )  # fmt: skip
     history = fold(((event, STARTED_AT) for event in again), feed.state.history)
     assert while_away(history, look, STARTED_AT + 60) == (
-        "while you were away (1:00 min): 0 experiments, 1 further trial; the best is as it was"
+        "while you were away (1 min): 0 experiments, 1 further trial; the best is as it was"
     )
     assert while_away(feed.state.history, look, STARTED_AT + 60) == ""

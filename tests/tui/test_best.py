@@ -31,10 +31,10 @@ def night(root, engines):
 def test_the_page(root, night):
     page = autoresearch("best", cwd=root).stdout
     assert page.startswith("best of night: experiment 3, better still\n")
-    assert re.search(r"val_bpb +0\.002500 +baseline 0\.040000, −93\.[78] %", page)
-    assert re.search(r"val_bpb_upstream +0\.250000", page)
+    assert re.search(r"val_bpb +0\.0025 +baseline 0\.04, −93\.[78] %", page)
+    assert re.search(r"val_bpb_upstream +0\.25", page)
     way = re.findall(r"^    (\d)  (\S+) .* (\S.*)$", page, re.MULTILINE)
-    assert [(n, value) for n, value, _ in way] == [("0", "0.040000"), ("1", "0.010000"), ("3", "0.002500")]
+    assert [(n, value) for n, value, _ in way] == [("0", "0.04"), ("1", "0.01"), ("3", "0.0025")]
     assert f"  model (cuda on cpu): {night / 'trials/3-1/checkpoint.safetensors'}" in page
     for option in ("--patch", "--checkout", "--checkpoint", "--sample"):
         assert f"autoresearch best night {option}" in page

@@ -15,7 +15,6 @@ import pytest
 from conftest import autoresearch, commit_all, ended, until
 
 from core.launch import Options
-from core.scaffold import scaffold
 
 
 @pytest.fixture
@@ -79,13 +78,13 @@ def test_a_score_is_taken_again(root, night, tmp_path, monkeypatch):
     before = parrot.contents(root), (night / "journal.jsonl").read_bytes(), sorted(night.rglob("*"))
     done = autoresearch("evaluate", cwd=root)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"val_bpb +0\.002500 +recorded 0\.002500: equal within 1e-05, cuda on cpu", done.stdout)
+    assert re.search(r"val_bpb +0\.0025 +recorded 0\.0025: equal within 1e-05, cuda on cpu", done.stdout)
     assert re.search(r"val_bpb_upstream +0\.250000", done.stdout)
     assert "64 positions asked again: largest difference 1e-06 nats" in done.stdout
     file = tmp_path / "model.safetensors"
     file.write_text("0.125")
     other = autoresearch("evaluate", "--checkpoint", str(file), "--experiment", "1", cwd=root)
-    assert "recorded 0.010000: +0.115000, cuda on cpu; another checkpoint than the recorded one" in other.stdout
+    assert "recorded 0.01: +0.115, cuda on cpu; another checkpoint than the recorded one" in other.stdout
     file.write_text("forged")
     rejected = autoresearch("evaluate", "night", "--checkpoint", str(file), cwd=root)
     assert rejected.returncode == 1
@@ -136,18 +135,16 @@ def test_ctrl_c_ends_the_child_and_leaves_nothing(root, engines, tmp_path, monke
     until(lambda: list(scratch.iterdir()) == [])
 
 
-def test_the_reference_model_is_scored_and_sampled(demo_folders):
+def test_the_reference_model_is_scored_and_sampled(reference):
     """The real backend: the same score again to within 1e-5, and the same text for the same seed."""
-    workspace = demo_folders / "w"
-    scaffold(workspace, "cuda", "cpu")
     words = ("run", "--plain", "--device", "cpu", "--budget", "2", "--experiments", "0", "--tag", "t")
-    assert autoresearch(*words, cwd=workspace, limit=120).returncode == 0
-    done = autoresearch("evaluate", cwd=workspace, limit=300)
+    assert autoresearch(*words, cwd=reference, limit=120).returncode == 0
+    done = autoresearch("evaluate", cwd=reference, limit=300)
     assert done.returncode == 0, done.stderr
     assert "equal within 1e-05, cuda on cpu" in done.stdout
-    assert "512 positions asked again" in done.stdout
+    assert "128 positions asked again" in done.stdout
     words = ("best", "--sample", "def ", "--tokens", "30", "--seed", "1")
-    texts = [autoresearch(*words, cwd=workspace).stdout for _ in range(2)]
+    texts = [autoresearch(*words, cwd=reference).stdout for _ in range(2)]
     assert texts[0].startswith("def ")
     assert texts[0] == texts[1]
-    assert json.loads((workspace / ".autoresearch/t/journal.jsonl").read_text().splitlines()[0])["backend"] == "cuda"
+    assert json.loads((reference / ".autoresearch/t/journal.jsonl").read_text().splitlines()[0])["backend"] == "cuda"

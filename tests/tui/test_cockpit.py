@@ -26,7 +26,7 @@ def recorded(tmp_path: Path) -> Path:
 async def test_everything_that_matters_is_visible_without_a_key(recorded: Path, size: tuple[int, int]) -> None:
     async with cockpit(recorded, size) as (app, _):
         shown = screen(app)
-        for words in ("● RUN", "nov20", "17 of 50", "cuda · cpu · search", "best 2.2993 (#13)", "7● 8· 2×"):
+        for words in ("● RUN", "nov20", "17 of 50", "PyTorch · cpu · search", "best 2.2993 (#13)", "7● 8· 2×"):
             assert words in shown
         for words in ("training #18", "step 67", "loss 3.811", "tok/s", "5.9 s left", "val_bpb ↓", "2.4413 → 2.2993"):
             assert words in shown

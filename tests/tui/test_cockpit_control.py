@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from driving import cockpit, engine_of, screen, until
+from driving import cockpit, engine_of, said, screen, until
 from recorded_run import write_run
 
 from core import events as ev
@@ -126,7 +126,12 @@ async def test_a_failed_run_says_the_whole_reason(recorded: Path) -> None:
         with engine_of(recorded) as engine:
             engine.write(ev.RunEnded("failed", why))
             await until(pilot, lambda: "× FAILED" in screen(app))
-            await until(pilot, lambda: why.split() == " ".join(screen(app).splitlines()[2:5]).split())
+            await until(pilot, lambda: "(timeout" in screen(app) and "… i all" in screen(app).splitlines()[2])
+            assert app.research.status.size.height == 3, "nothing below has moved"
+            await pilot.press("i")
+            assert said(app).splitlines()[0] == why
+            assert " ".join(why.split()[-5:]) in " ".join(screen(app).split())
+            await pilot.press("escape")
             await pilot.resize_terminal(50, 10)
             await until(pilot, lambda: len(screen(app).split("best 2.2993")) == 2 and "baseline" not in screen(app))
 

@@ -18,11 +18,13 @@ from core.experiment import Experiment, Measurement, Repeat, Verdict
 from tui import themes
 from tui.feed import Feed, State, reduce
 from tui.listing import Listing
-from tui.repeats import doubt, repeated
+from tui.repeats import contradicted as lucky
+from tui.repeats import repeated
 from tui.themes import ThemedApp
 from tui.widgets import plot as plotting
-from tui.widgets.experiments import ExperimentList, finished, in_flight
+from tui.widgets.experiments import ExperimentList
 from tui.widgets.plot import MetricPlot
+from tui.widgets.rows import finished, in_flight
 from tui.widgets.status import Notice, StatusStrip
 
 WIDE = "超参数扫描：把学习率提高到原来的两倍 " * 9
@@ -148,28 +150,27 @@ def test_a_keep_that_its_other_trials_contradict_is_called_luck(better: str, aga
     first = Measurement(2.2703, 15.0, 20.0, 500.0)
     e = replace(experiment(8, 2.2703), verdict=Verdict("keep", "better"), delta=delta, measurement=first)
     contradicted = replace(e, repeats=(Repeat(2, replace(first, value=again)),))
-    assert doubt(contradicted, better) == f"#8 2.270300, its other trial {again:.6f}: the gain may be luck"
+    assert lucky(contradicted, better)
+    assert not lucky(e, better)
     assert "luck?" in text_of(finished(contradicted, 48, None, "", better))
     assert text_of(finished(contradicted, 100, None, "", better)).endswith(" luck?")
-    thrice = replace(contradicted, repeats=(*contradicted.repeats, Repeat(3, first)))
-    assert "the mean of its 3 trials" in doubt(thrice, better)
     agrees = replace(e, repeats=(Repeat(2, replace(first, value=2.2703 - delta / 2)),))
-    assert doubt(agrees, better) == ""
-    assert doubt(replace(contradicted, verdict=Verdict("discard", "worse")), better) == ""
+    assert not lucky(agrees, better)
+    assert not lucky(replace(contradicted, verdict=Verdict("discard", "worse")), better)
 
 
 def test_an_equal_and_shorter_keep_is_doubted_only_where_it_is_worse() -> None:
     same = Measurement(2.3, 15.0, 20.0, 500.0)
     e = replace(experiment(8), verdict=Verdict("keep", "equal and shorter"), delta=0.0, measurement=same)
-    assert doubt(replace(e, repeats=(Repeat(2, same),)), "min") == ""
-    assert doubt(replace(e, repeats=(Repeat(2, replace(same, value=2.4)),)), "min")
+    assert not lucky(replace(e, repeats=(Repeat(2, same),)), "min")
+    assert lucky(replace(e, repeats=(Repeat(2, replace(same, value=2.4)),)), "min")
 
 
 def test_columns_stay_in_line_beyond_the_thousandth() -> None:
     found = [
         text_of(finished(experiment(n), 64, None, now)) for n in (7, 999, 1000, 10_000) for now in ("", "training")
     ]
-    assert {row.index("0.970000") for row in found} == {6}
+    assert {row.index("0.97") for row in found} == {7}
 
 
 def test_a_crash_says_its_reason_where_there_is_no_column_for_it() -> None:
@@ -262,16 +263,24 @@ async def test_the_first_painting_in_another_size_is_already_of_that_size(
         assert {cell_len(row) for row in drawn} == {60}
 
 
-async def test_a_sentence_that_needs_more_rows_gets_them_and_gives_them_back(state: State) -> None:
+async def test_nothing_below_the_strip_moves_however_long_its_sentence_is(state: State) -> None:
     app = Shelf()
     async with app.run_test(size=(80, 24)) as pilot:
         app.show(state)
         await pilot.pause()
-        assert app.status.size.height == 3
+
+        def rows() -> list[str]:
+            return [app.status.render_line(y).text.rstrip() for y in range(app.status.size.height)]
+
+        assert [len(rows()), "training #18" in rows()[1]] == [3, True]
         app.status.show(state, 2e9, Notice("failed", "the engine does not answer; " * 12))
         await pilot.pause()
-        assert app.status.size.height == 5
-        assert app.status.render_line(4).text.rstrip().endswith("…"), "more was said than there is room for"
+        assert [len(rows()), "training #18" in rows()[1]] == [3, False]
+        assert rows()[2].endswith("… i all"), "more was said than there is room for"
+        app.status.show(state, 2e9, Notice("failed", "the engine does not answer; " * 12, "no answer"))
+        await pilot.pause()
+        assert [len(rows()), "training #18" in rows()[1], rows()[2][:9]] == [3, True, "no answer"]
+        assert rows()[2].endswith(" i all")
         app.status.show(state, 2e9, Notice("done", "it is there again"))
         await pilot.pause()
-        assert app.status.size.height == 3
+        assert rows()[2].startswith("it is there again ")

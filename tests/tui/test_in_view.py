@@ -188,7 +188,7 @@ async def test_the_plot_says_which_experiments_and_what_the_best_is(recorded: Pa
         rows = plot_rows(app)
         assert "#100" in rows[-1]
         labels = [row[:8].strip() for row in rows if "┤" in row and row[:8].strip()]
-        assert labels[-1] == "2.2780"
+        assert labels[-1] == "2.278"
         await pilot.press("x")
         await pilot.pause()
         assert "min" in plot_rows(app)[-1]

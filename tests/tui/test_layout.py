@@ -179,7 +179,7 @@ async def test_the_arrangement_is_found_again_per_layout(recorded: Path) -> None
         changed = widths(app)
     async with cockpit(recorded) as (app, pilot):
         assert widths(app) == changed
-        assert "▸Log" in screen(app)
+        assert "▸Diff" in screen(app), "which pane is in front is a look of the moment"
         view = app.screen.query_one(DiffView)
         assert (view.splits, view.wrap) == (True, True)
         await pilot.resize_terminal(200, 60)
@@ -215,7 +215,7 @@ def test_a_state_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path
 
 @given(st.dictionaries(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(BORDERS), st.integers(1, 500))))
 def test_what_is_kept_is_recalled(borders) -> None:
-    kept = Arrangement({kind: cells for kind, cells in borders.items() if cells}, "notes", False, True)
+    kept = Arrangement({kind: cells for kind, cells in borders.items() if cells}, split=False, wrap=True)
     arrangement.keep(kept)
     assert arrangement.recall() == kept
 

@@ -18,7 +18,10 @@ from core.journal import read
 from tui.feed import State, fold, reduce
 from tui.themes import STYLES
 
-HEAVY = ("psutil", "pygit2", "numpy", "optuna", "anthropic", "textual_serve", "rich.markdown", "markdown_it")
+HEAVY = (
+    "psutil", "pygit2", "numpy", "optuna", "anthropic", "textual_serve", "rich.markdown", "markdown_it", "hashlib",
+    "tomllib",
+)  # fmt: skip
 
 
 def test_the_cockpit_loads_nothing_heavy_before_it_paints() -> None:
@@ -33,6 +36,14 @@ async def test_styles_belong_to_the_app_alone(tmp_path: Path) -> None:
         own = [w for w in app.screen.walk_children(Widget) if w._get_component_classes() & STYLES]
         assert own == []
         assert app.named_style("kept").color is not None
+
+
+async def test_another_experiments_diff_is_painted_with_its_row(tmp_path: Path) -> None:
+    """Once told by a message it would come a painting later."""
+    async with cockpit(write_run(tmp_path / "nov20", 3)) as (app, pilot):
+        await until(pilot, lambda: app.research.experiments.selected is not None)
+        app.research.action_select(1)
+        assert app.research.diffs.view._whose == app.research.experiments.selected
 
 
 def test_folding_many_events_is_folding_one_by_one(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_json_is_the_journal_verbatim(done: Path) -> None:
 
 def test_a_run_joined_in_mid_flight_is_introduced_in_short(done: Path) -> None:
     _, lines = printed(done, from_start=False)
-    assert lines[0].startswith("run nov20 · reference-gpt-cuda · cuda on cpu · agent search")
+    assert lines[0].startswith("run nov20 · reference-gpt-cuda · PyTorch on cpu · agent search")
     assert len(lines) < 15
 
 
@@ -113,7 +113,7 @@ def test_a_stalled_trial_is_said_to_be(tmp_path: Path, monkeypatch: pytest.Monke
 
     class Out(io.StringIO):
         def write(self, words: str) -> int:
-            if "#2 stalled: no step for" in words and "`autoresearch skip`" in words:
+            if "#2 stalled: no step for" in words and "`autoresearch skip nov20`" in words:
                 told.set()
             return super().write(words)
 

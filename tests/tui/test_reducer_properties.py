@@ -36,8 +36,8 @@ from tui.standing import activity, counts, label, last_crash, standing
 from tui.tail import parse, to_event
 from tui.terminal import title
 from tui.widgets.diff import marked
-from tui.widgets.experiments import finished, in_flight
 from tui.widgets.paint import Piece, crop, shorten
+from tui.widgets.rows import finished, in_flight
 from tui.widgets.status import Notice, curves, head, tiny, words, work
 
 # The same examples every time, and none made smaller: that takes minutes; to have it, take `phases` away.

@@ -21,6 +21,7 @@ from tui.load import Load
 from tui.pace import over_at, score_in, silent_seconds, training_left
 from tui.plain import step_line
 from tui.standing import activity, counts, label, last_crash, standing
+from tui.state import Log
 from tui.widgets.status import Notice, curves, head, tiny, words, work
 
 T0 = 1_000_000.0
@@ -86,7 +87,7 @@ def test_a_trial_that_stops_reporting_is_stalled_until_a_step_comes() -> None:
     assert run.stands(60.0 + 19)[0] == "RUN"
     word, detail = run.stands(60.0 + 42)
     assert word == "STALLED"
-    assert detail == "no step for 0:42; s or `autoresearch skip` ends it, or the time limit in 3:33"
+    assert detail == "no step for 0:42; s or `autoresearch skip t` ends it, or the time limit in 3:33"
     assert standing(run.state, run.now + 102).trouble
     run.reports(101.0, 601)
     assert run.stands(60.0 + 42)[0] == "RUN"
@@ -142,7 +143,7 @@ def test_a_command_that_never_reports_is_not_stalled() -> None:
 def test_a_start_up_beyond_its_limit_is_stalled() -> None:
     run = Run().begin(0)
     assert run.stands(120.0)[0] == "RUN"
-    assert run.stands(140.0) == ("STALLED", "not ready after 2:20 of start-up; s or `autoresearch skip` ends it")
+    assert run.stands(140.0) == ("STALLED", "not ready after 2:20 of start-up; s or `autoresearch skip t` ends it")
 
 
 # --- what happened, and what is waited for ---------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def test_a_proposal_that_waits_says_what_to_do_here_and_elsewhere() -> None:
     run.put(ev.Proposing(1, 0)).put(ev.Proposed(1, "p", 0, {}, "idea", "", {})).put(ev.ApprovalAwaited(1, "diff"))
     word, detail = run.stands()
     assert word == "WAITS"
-    for part in ("#1", "A answers", "`autoresearch approve`"):
+    for part in ("#1", "A answers", "`autoresearch approve t`"):
         assert part in detail
     assert shown(head(run.state, run.now, 80)).startswith("? WAITS")
     assert "waiting for your yes #1" in shown(work(run.state, run.now + 65, 80))
@@ -198,6 +199,11 @@ def test_another_trial_of_a_finished_experiment_is_called_so() -> None:
 def test_a_trial_without_steps_is_told_by_its_time() -> None:
     run = Run().begin(0).train(0)
     assert re.fullmatch(r"#0 training \d+:\d\d(:\d\d)?", step_line(run.state))
+    run = Run().whole(0).whole(1).begin(2).train(2)
+    printed = ("epoch 3", "loss 0.31 " + "\x1b[31m" * 50, "", "  ")
+    told = step_line(replace(run.state, log=Log(2, printed)))
+    assert re.fullmatch(r"#2 training \S+ of about \d:\d\d  it printed: loss 0\.31", told)
+    assert "printed" not in step_line(replace(run.state, log=Log(1, printed))), "another one's log"
 
 
 def test_of_a_run_that_has_ended_the_last_experiment_is_named_not_the_next() -> None:

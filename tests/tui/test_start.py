@@ -55,8 +55,9 @@ async def start_page(
         if isinstance(page, StartScreen):
             await until(pilot, lambda: page.query_one(OptionList).highlighted == 0)
         if isinstance(page, StartRunScreen):
-            looked = ("until you stop it", "×", "plus start-up")
+            looked = ("until you stop it", "×", "of training")
             await until(pilot, lambda: any(words in screen(app) for words in looked))
+            await pilot.pause()  # what was found makes the page longer: the button moves once more
         yield app, pilot
 
 

@@ -160,7 +160,7 @@ def test_runs_to_come_back_to_are_those_here_the_demos_and_those_looked_at(
     found = recent_runs(tmp_path / "here")
     assert {r.folder for r in found} == {here, demos, seen}
     demo = next(r for r in found if r.folder == demos)
-    assert demo.words(demo.written_at + 7300).startswith("the demo · 3 experiments, best 2.400000 · last written 2 h")
+    assert demo.words(demo.written_at + 7300).startswith("the demo · 3 experiments, best 2.4 · last written 2 h")
     assert [age(s) for s in (9, 720, 90_000, 700_000)] == ["9 s", "12 min", "1 day", "8 days"]
 
 

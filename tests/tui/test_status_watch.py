@@ -20,7 +20,7 @@ from recorded_run import write_run
 
 from core import events as ev
 from tui.live import Live
-from tui.status_watch import Place, live_words, watch_status
+from tui.status_watch import Place, change, live_words, watch_status
 
 AUTORESEARCH = str(Path(sys.executable).parent / "autoresearch")
 
@@ -88,7 +88,7 @@ def test_a_terminated_one_gives_the_cursor_back(run_folder: Path) -> None:
         assert not t.screen.cursor.hidden
 
 
-def test_off_a_terminal_there_is_a_block_for_each_change(run_folder: Path) -> None:
+def test_off_a_terminal_there_is_a_line_for_each_change(run_folder: Path) -> None:
     with engine_of(run_folder) as engine, watching(run_folder) as (process, out):
         until(lambda: "running" in out.read_text())
         telemetry = run_folder / "trials" / "18-1" / "telemetry.jsonl"
@@ -98,12 +98,22 @@ def test_off_a_terminal_there_is_a_block_for_each_change(run_folder: Path) -> No
         until(lambda: "paused" in out.read_text())
         engine.write(ev.RunEnded("failed", "the disk is full"))
         assert process.wait(30) == 1
-        blocks = out.read_text().split("\n\n")
-        heads = [block.split("\n")[0] for block in blocks]
-        assert heads == ["run nov20: running, training experiment 18", "run nov20: paused", "run nov20: failed"]
+        *block, paused, failed = out.read_text().splitlines()
+        assert block[0] == "run nov20: running, training experiment 18"
+        assert re.match(r"\d\d:\d\d:\d\d  run nov20: paused; since ", paused)
+        assert re.fullmatch(r"\d\d:\d\d:\d\d  run nov20: failed; the disk is full", failed)
         assert "\x1b" not in out.read_text()
-        assert blocks[-1].endswith("the disk is full\n")
-        assert out.read_text().count("best val_bpb") == 1, "what has not changed is not said again"
+        for once in ("best val_bpb", "at work"):
+            assert out.read_text().count(once) == 1, "what has not changed is not said again"
+
+
+def test_that_time_has_passed_at_work_is_no_change() -> None:
+    before = "run t: running\n3 experiments: 1 kept; 0:01:05 at work"
+    assert change("", before, 0.0) == before
+    assert change(before, before.replace("1:05", "1:06"), 0.0) == ""
+    assert change(before, before.replace("running", "paused").replace("1:05", "1:06"), 0.0).endswith("  run t: paused")
+    more = change(before, before.replace("1 kept; 0:01:05", "2 kept; 0:01:09"), 0.0)
+    assert more.endswith("  3 experiments: 2 kept; 0:01:09 at work")
 
 
 def test_as_json_each_change_is_a_line(run_folder: Path) -> None:
@@ -119,7 +129,7 @@ def test_as_json_each_change_is_a_line(run_folder: Path) -> None:
 def test_of_an_engine_that_is_gone_it_says_so_once(run_folder: Path) -> None:
     out = io.StringIO()
     assert watch_status(run_folder, 0.1, out) == 1
-    assert out.getvalue().count("run nov20: gone") == 1
+    assert out.getvalue().count("run nov20: its engine is gone") == 1
     assert "autoresearch resume nov20" in out.getvalue()
 
 

@@ -97,7 +97,10 @@ def test_approval_on_and_off_and_nothing_to_answer(toy, engines):
     folder = engines(Options(str(toy), agent=rates_agent(toy), tag="t"))
     nothing = autoresearch("approve", cwd=toy)
     assert nothing.returncode == 2
-    assert "no proposal of run t waits for an answer; approval is off; autoresearch approval on" in nothing.stderr
+    assert (
+        "no proposal of run t waits for an answer; approval is off; autoresearch approval on t turns it on"
+        in nothing.stderr
+    )
     assert autoresearch("approval", "on", cwd=toy).stdout.startswith("t: every proposal waits for your yes")
     assert "the next one will" in autoresearch("reject", cwd=toy).stderr
     assert autoresearch("approval", "perhaps", cwd=toy).returncode == 2
@@ -180,7 +183,7 @@ def test_an_answer_is_for_the_proposal_that_was_shown(toy, asking, tmp_path, mon
 def test_of_a_run_that_is_over_the_mend_is_said(toy, asking, tmp_path):
     control.send(asking, "stop")
     ended(asking)
-    for words in (("steer", "x"), ("approval", "on"), ("approve",), ("reject",), ("again", "0")):
+    for words in (("steer", "x"), ("approval", "on"), ("approve",), ("reject",)):
         refused = autoresearch(*words, cwd=toy)
         assert refused.returncode == 1
         assert "autoresearch resume t" in refused.stderr
@@ -221,7 +224,7 @@ def test_the_plain_viewer_tells_all_of_it(toy, asking, monkeypatch):
         "your note: try depth",
         "#1 rejected: too bold",
         "#0 another trial begins",
-        "#0 once more: loss 0.0400, 0.0000 against the first trial; its verdict stays",
+        "#0 once more: loss 0.04, 0 against the first trial; its verdict stays",
         "#1 approved, as you edited it",
         "approval is off",
     ):

@@ -13,7 +13,7 @@ async def test_every_one_of_them_says_so_and_names_the_way_on(tmp_path: Path) ->
     async with cockpit(folder, live=False) as (app, pilot):
         assert "`autoresearch best nov20` shows the best" in screen(app)
         for key, what in zip(
-            "rPsptaA", ["again", "pause-after", "skip", "pause", "steer", "approval-on", "answer"], strict=True
+            "PsptaA", ["pause-after", "skip", "pause", "steer", "approval-on", "answer"], strict=True
         ):
             before = screen(app)
             await pilot.press(key)

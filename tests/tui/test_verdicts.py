@@ -14,7 +14,7 @@ from core.experiment import Experiment, Verdict
 from tui.app import GREETING, Cockpit
 from tui.feed import Feed
 from tui.verdicts import short_reason
-from tui.widgets.experiments import finished
+from tui.widgets.rows import finished
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,11 @@ class ArrangedScreen(Screen[None]):
         return self._front[0]
 
     def on_mount(self) -> None:
-        # Textual sets these classes with the first resize, a painting too late.
+        # Textual sets these classes with the first resize, a painting too late. Styles come after this, for the resume.
         for breakpoints, extent in zip(
             (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), self.app.size, strict=True
         ):
-            self.add_class(max(entry for entry in breakpoints if entry[0] <= extent)[1])
+            self.add_class(max(entry for entry in breakpoints if entry[0] <= extent)[1], update=False)
         self.place()
 
     def on_resize(self, event: events.Resize) -> None:

@@ -41,7 +41,7 @@ class HelpScreen(ModalScreen[None]):
     def _rows(self, members: list[keys.Key]) -> Table:
         rows = Table.grid(padding=(0, 2, 0, 0))
         rows.add_column(width=15, no_wrap=True, style="bold")
-        rows.add_column(width=45)
+        rows.add_column(max_width=45)
         rows.add_column(style="dim", no_wrap=True)
         for key in members:
             rows.add_row(f"  {keys.shown(key, self._remapped)}", key.help, key.id)
@@ -49,7 +49,8 @@ class HelpScreen(ModalScreen[None]):
 
     def _words(self) -> Text:
         words = Text()
-        words.append("  " + "  ".join(f"{glyph} {meaning}" for glyph, meaning in GLYPHS) + "\n")
+        for row in GLYPHS[:5], GLYPHS[5:7], GLYPHS[7:]:  # none is torn from its meaning where it is narrow
+            words.append("  " + "  ".join(f"{glyph} {meaning}" for glyph, meaning in row) + "\n")
         words.append(f"A key can be changed by its grey name: [keys] in {config.path()}\n")
         words.append("The mouse: a click selects, on a key below presses it; what is marked by dragging, c copies.\n")
         words.append("Shift with the mouse is the terminal's own way to mark.\n")

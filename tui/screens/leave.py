@@ -13,7 +13,7 @@ from textual.widgets import Static
 Choice = Literal["detach", "stop", "stop-now"]
 
 CHOICES: tuple[tuple[str, Choice | None, str, str], ...] = (
-    ("d", "detach", "detach", "the engine goes on; `autoresearch` returns to it"),
+    ("d", "detach", "detach", "the engine goes on; `autoresearch` comes back to it"),
     ("a", "stop", "stop after this", "this experiment is finished, then the run ends"),
     ("n", "stop-now", "stop now", "this trial is cut; resume runs it again"),
     ("c", None, "cancel", "stay here"),
@@ -32,11 +32,11 @@ class LeaveScreen(ModalScreen[Choice | None]):
         ("enter", "take", "choose"),
     ]
 
-    def __init__(self, approval: bool = False, resume: str = "autoresearch resume") -> None:
+    def __init__(self, approval: bool = False, resume: str = "autoresearch resume", back: str = "autoresearch") -> None:
         """`approval`: it is on, so a run that is left alone stands still before long. `resume`: the command that goes
-        on with one that was stopped."""
+        on with one that was stopped; `back`: the one that shows this run again."""
         super().__init__()
-        self._approval, self._resume, self._at = approval, resume, 0
+        self._approval, self._resume, self._back, self._at = approval, resume, back, 0
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
@@ -45,6 +45,8 @@ class LeaveScreen(ModalScreen[Choice | None]):
             if self._approval:
                 yield Static(APPROVAL, classes="pausing")
             foot = f"nothing is lost: `{self._resume}` goes on where a run stopped"
+            if self._back != "autoresearch":
+                foot += f"\nfrom this folder, `{self._back}` comes back"
             yield Static(foot, markup=False, classes="box-foot")
 
     def _choices(self) -> Text:
@@ -53,7 +55,8 @@ class LeaveScreen(ModalScreen[Choice | None]):
             chosen = i == self._at
             words.append(f"{'›' if chosen else ' '} {key}  ", "bold")
             words.append(f"{name:<16}", "bold reverse" if chosen else "bold")
-            words.append(f" {means}\n")
+            away = self._back != "autoresearch" and "`autoresearch`" in means
+            words.append(f" {'the engine goes on; see below' if away else means}\n")
         words.rstrip()
         return words
 

@@ -11,12 +11,13 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import TextArea
 
+from core.facts import fact
 from tui import text
 
 FOOT = "enter sends   ctrl+j new line   esc keeps it for later"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Typed:
     """What stood there at the end. `send`: or only to be kept."""
 

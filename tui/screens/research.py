@@ -8,16 +8,14 @@ from typing import Literal
 
 from textual.app import ComposeResult
 from textual.widget import Widget
-from textual.widgets import Input
 
 from core.experiment import Experiment
 from core.history import Pending
 from tui import asked, keys, text
 from tui.feed import State, find
 from tui.layout import Part
-from tui.listing import FILTERS
-from tui.screens.scrolled import ScrolledScreen
-from tui.standing import HELD, standing
+from tui.screens.searched import SearchedScreen
+from tui.standing import HELD, goes_on, standing
 from tui.widgets.bars import SearchBar, SearchLine
 from tui.widgets.diffpane import DiffPane
 from tui.widgets.experiments import ExperimentList
@@ -30,7 +28,7 @@ from tui.widgets.saying import Notice
 from tui.widgets.status import StatusStrip
 
 
-class ResearchScreen(ScrolledScreen):
+class ResearchScreen(SearchedScreen):
     """Paints the state it is given; what is selected, and how it is arranged, is all it knows itself."""
 
     AUTO_FOCUS = ""  # the search line takes letters only when it is opened
@@ -56,11 +54,12 @@ class ResearchScreen(ScrolledScreen):
         self.body = Panes(parts, id="body")
         self.key_bar = KeyBar(id="keys")
         self.search_bar = SearchBar(id="search")
+        self.search_line = SearchLine(self.search_bar)
 
     def compose(self) -> ComposeResult:
         yield self.status
         yield self.body
-        yield SearchLine(self.search_bar)
+        yield self.search_line
         yield self.key_bar
 
     def show(self, state: State, now: float, notice: Notice | None) -> None:
@@ -88,7 +87,8 @@ class ResearchScreen(ScrolledScreen):
         waits = not self._over and asked.waiting(state.history) is not None
         paused, in_trial = asked.paused(state.history), state.history.phase in ("startup", "training")
         replay = {"": "", HELD: "go on"}.get(state.replay, "hold")
-        self.key_bar.show(not self._over and paused, self._over, waits, self.alone is not None, in_trial, replay)
+        held, alone = not self._over and paused, self.alone is not None
+        self.key_bar.show(held, self._over, waits, alone, in_trial, replay, goes_on(state))
         self._show_titles(whose if not lines else f"{whose} · {self._log_place(number)}".removesuffix(" · "))
 
     def _show_titles(self, log: str) -> None:
@@ -131,12 +131,14 @@ class ResearchScreen(ScrolledScreen):
     def on_experiment_list_selected(self, message: ExperimentList.Selected) -> None:
         self.clear_selection()  # what was marked with the mouse is not there any more
         self._show_selected()
+        self._tell_found()
 
     def on_panes_changed(self) -> None:
         self._show_selected()
 
     def action_select(self, rows: int) -> None:
         self.experiments.move(rows)
+        self._show_selected()  # now, to be painted with the list: when the message is here, that is painted already
 
     def action_newest(self) -> None:
         self.experiments.newest()
@@ -144,46 +146,14 @@ class ResearchScreen(ScrolledScreen):
     def action_oldest(self) -> None:
         self.experiments.oldest()
 
-    def action_best(self) -> None:
-        best = self._state.history.incumbent
-        if best is not None and self.experiments.listing.row_of(best) is None:
-            self._list_all()
-        self.experiments.best()
-
     def action_kept(self, direction: int) -> None:
         self.experiments.kept(direction)
-
-    def action_filter(self) -> None:
-        listing = self.experiments.listing
-        self.experiments.narrow(FILTERS[(FILTERS.index(listing.filter) + 1) % len(FILTERS)], listing.search)
-
-    def action_order(self) -> None:
-        self.experiments.turn_order()
-
-    def action_search(self) -> None:
-        self.search_bar.open()
-
-    def on_input_changed(self, message: Input.Changed) -> None:
-        self.experiments.narrow(self.experiments.listing.filter, message.value.strip())
-
-    def on_search_bar_ended(self, message: SearchBar.Ended) -> None:
-        self.search_bar.close()
+        self._show_selected()
 
     def action_follow(self) -> None:
         """The newest experiment, and the end of its log, from now on."""
         self.experiments.newest()
         self.log_tail.follow()
-
-    def action_back(self) -> None:
-        """Out of the zoom; else all experiments are listed again."""
-        if self.alone:
-            self.action_alone(self.alone)
-        elif self.experiments.listing.narrowed:
-            self._list_all()
-
-    def _list_all(self) -> None:
-        self.search_bar.value = ""
-        self.experiments.narrow("", "")
 
     @property
     def shown_text(self) -> str:
@@ -210,9 +180,6 @@ class ResearchScreen(ScrolledScreen):
 
     def action_plot(self, what: Literal["quantity", "scale", "axis"]) -> None:
         self.plot.turn(what)
-
-    def action_hunk(self, direction: int) -> None:
-        self.diffs.view.hunk(direction)
 
     def on_diff_view_changed(self) -> None:
         self._show_selected()

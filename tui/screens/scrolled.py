@@ -31,8 +31,11 @@ class ScrolledScreen(ArrangedScreen):
 
     def action_end_pane(self, direction: int) -> None:
         """To the first row, or the last."""
-        view = self._active
-        self.action_scroll_pane(direction * max(len(view.content), len(self.experiments.listing)))
+        if self.alone == "experiments":
+            self.experiments.move(direction * len(self.experiments.listing))
+        elif self.alone != "plot":
+            self._active.to_end(direction)
+            self._show_selected()
 
     def action_shift_pane(self, columns: int) -> None:
         self._active.scroll_to(x=self._active.scroll_offset.x + columns, animate=False)

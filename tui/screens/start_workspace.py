@@ -17,7 +17,8 @@ from tui.screens.start_fields import Field, Line
 SUGGESTED = "my-research"
 WORDS = """\
 A repository of its own, with program.md (what you want explored), train.py and task.toml.
-Profile and data set are chosen for this machine; `autoresearch init --help` names others."""
+Profile and data set are chosen for this machine; `autoresearch init --help` names others.
+For a task of your own, type in its folder: autoresearch init --own --file solve.py"""
 
 
 class NewWorkspaceScreen(ModalScreen[Path | None]):

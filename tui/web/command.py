@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import socket
 from pathlib import Path
@@ -29,6 +28,8 @@ def web(tag: str | None, workspace: Path | None, host: str, port: int | None, co
     """
     if importlib.util.find_spec("textual_serve") is None:
         raise UsageError(f"autoresearch web needs textual-serve; install it: {installing.command('web')}")
+    import asyncio
+
     from tui.web import door
     from tui.web.server import CockpitServer, serve
 

@@ -69,7 +69,7 @@ class PaneTitle(Widget, can_focus=False):
 class SearchBar(Input):
     """The line in which a search is typed; the list narrows with every letter."""
 
-    DEFAULT_CSS = "SearchBar { height: 1; border: none; padding: 0 1; }"
+    DEFAULT_CSS = "SearchBar { height: 1; width: 1fr; border: none; padding: 0 1; }"
     BINDINGS = [("escape", "cancel", "end the search")]  # noqa: RUF012
 
     @dataclass
@@ -82,12 +82,14 @@ class SearchBar(Input):
         super().__init__(placeholder="search words and diffs; enter keeps, esc ends", compact=True, id=id)
 
     def open(self) -> None:
-        """Begin to type."""
+        """Begin to type, in the place of the row of keys: nothing above it moves."""
+        self.screen.add_class("-searching")
         self._line.display = True
-        self.focus()
+        self.screen.set_focus(self)  # at once: what is typed right behind the key comes here
 
     def close(self) -> None:
         """Give the keys back."""
+        self.screen.remove_class("-searching")
         self._line.display = False
         self.screen.set_focus(None)
 
@@ -106,14 +108,24 @@ class SearchBar(Input):
 
 
 class SearchLine(Horizontal):
-    """The search behind the key that opens it; not there while nobody types."""
+    """The search behind the key that opens it, and which of those that it found is selected; not there while nobody
+    types."""
 
-    DEFAULT_CSS = "SearchLine { height: 1; display: none; } SearchLine Static { width: 2; }"
+    DEFAULT_CSS = "SearchLine { height: 1; display: none; } SearchLine Static { width: auto; }"
 
     def __init__(self, bar: SearchBar) -> None:
         super().__init__()
         self._bar = bar
+        self._place = Static("", markup=False, classes="pausing")
+        self._told = ""
 
     def compose(self) -> ComposeResult:
         yield Static(" /", classes="accent")
         yield self._bar
+        yield self._place
+
+    def tell(self, place: str) -> None:
+        """`3 of 12`, `none`, or nothing."""
+        if place != self._told:  # it lays out anew
+            self._told = place
+            self._place.update(f"{place}{'   ↓ ↑' if ' of ' in place else ''} " if place else "")

@@ -84,7 +84,7 @@ class DiffView(LineView[DiffLine | Pair]):
         sheet: Sheet
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(self._row, id=id)
+        super().__init__(self._row, id=id, shown_of_search=_changed_lines)
         self._shown: object = None
         self._whose: object = None
         self._lines: Lines = lambda: iter(())
@@ -157,8 +157,9 @@ class DiffView(LineView[DiffLine | Pair]):
         if not first.whole:
             self._lay_out_all(lines, self._way)
         if not same:
-            self._whose = whose
+            self._whose, self._at_end = whose, False
             self.scroll_to(0, 0, animate=False)
+            self.show_match()
 
     def seek(self, number: int) -> None:
         """Of lines that name experiments: bring this one to the top, as soon as it is laid out."""
@@ -223,7 +224,7 @@ class DiffView(LineView[DiffLine | Pair]):
         width, longest = self.scrollable_content_region.width, sheet.longest + sheet.gutter + _MARGIN + 1
         self._side_width = _half(width, sheet.gutter)
         self.put(sheet.rows, max(longest, width) if sheet.way.paired else longest)
-        if reading and reading[0] in sheet.places:
+        if reading and reading[0] in sheet.places and not self._at_end:
             self.scroll_to(y=sheet.places[reading[0]] + reading[1], animate=False, force=True)
         self._find()
 
@@ -263,6 +264,12 @@ class DiffView(LineView[DiffLine | Pair]):
         margin = self._margin(line)
         body = crop(marked(line), x, self._side_width - sum(cell_len(words) for words, _ in margin))
         return [(words, f"{row} {style}".strip()) for words, style in (*margin, *body)]
+
+
+def _changed_lines(row: DiffLine | Pair) -> str:
+    """Those that came or went: what a search looks through."""
+    lines = (row,) if isinstance(row, DiffLine) else (row.left, row.right)
+    return "\n".join(line.text for line in lines if line and line.kind in _SIGNS)
 
 
 def _half(width: int, digits: int) -> int:

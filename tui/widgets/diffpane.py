@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -159,6 +160,8 @@ class DiffPane(Vertical):
     def turn(self, what: Literal["split", "wrap", "against", "whole", "more", "less"]) -> None:
         """Change one way of showing, and show it so."""
         view = self.view
+        if what in ("against", "more", "less"):
+            self.whole_run = False  # which has none of that to change
         if what == "split":
             view.set_layout(not view.splits, view.wrap)
         elif what == "wrap":
@@ -171,6 +174,10 @@ class DiffPane(Vertical):
             at = CONTEXTS.index(self._around) + (1 if what == "more" else -1)
             self._around = CONTEXTS[min(len(CONTEXTS) - 1, max(0, at))]
         self.show(self._state, self._entry)
+
+    def search(self, sought: re.Pattern[str] | None) -> None:
+        """Let this stand out in the diff."""
+        self.view.search(sought)
 
     def plain(self) -> str:
         """What is shown, as text: for the clipboard and the pager."""

@@ -30,6 +30,7 @@ class KeyBar(Widget, can_focus=False):
         self._alone = False
         self._in_trial = True
         self._replay = ""
+        self._goes_on = False
         self.only_looks = False  # nothing can be controlled from here
 
     def show(
@@ -40,13 +41,14 @@ class KeyBar(Widget, can_focus=False):
         alone: bool = False,
         in_trial: bool = True,
         replay: str = "",
+        goes_on: bool = False,
     ) -> None:
-        """`paused` turns pause into resume; of a run that is over nothing is left to control; `waits`: a
-        proposal, for the user's word; `alone`: a part has the whole window, and esc takes it back;
-        `in_trial`: there is a trial to skip; `replay`: what the pause key does to a replay."""
-        shown = self._paused, self._over, self._waits, self._alone, self._in_trial, self._replay
-        if shown != (wanted := (paused, over, waits, alone, in_trial, replay)):
-            self._paused, self._over, self._waits, self._alone, self._in_trial, self._replay = wanted
+        """`paused` turns pause into resume; of a run that is over nothing is left to control, but that it can go on
+        (`goes_on`); `waits`: a proposal, for the user's word; `alone`: a part has the whole window, and esc takes it
+        back; `in_trial`: there is a trial to skip; `replay`: what the pause key does to a replay."""
+        shown = self._paused, self._over, self._waits, self._alone, self._in_trial, self._replay, self._goes_on
+        if shown != (wanted := (paused, over, waits, alone, in_trial, replay, goes_on)):
+            self._paused, self._over, self._waits, self._alone, self._in_trial, self._replay, self._goes_on = wanted
             self.refresh()
 
     def key(self, id: str) -> str:
@@ -76,7 +78,9 @@ class KeyBar(Widget, can_focus=False):
 
     def _offered(self, key: Key) -> bool:
         """Whether a key that controls does so now."""
-        return not self._over and (key.id == "pause" if self._replay else not self.only_looks)
+        if self._over:
+            return key.id == "pause" and self._goes_on and not (self._replay or self.only_looks)
+        return key.id == "pause" if self._replay else not self.only_looks
 
     def _part(self, key: Key) -> Part:
         name, rank = shown(key, self.remapped), key.rank
@@ -96,5 +100,5 @@ class KeyBar(Widget, can_focus=False):
         if key.id in ("zoom", "back"):
             return ("back" if self._alone else "") if key.id == "back" else "" if self._alone else key.label
         if key.id == "pause":
-            return self._replay or ("resume" if self._paused else key.label)
+            return self._replay or ("resume" if self._paused or self._over else key.label)
         return key.label

@@ -22,8 +22,8 @@ _LOOKED_THROUGH = 1000  # lines, for a match to begin with
 
 
 class LineView(ScrollView, Generic[Line], can_focus=False):
-    """Lines of any kind; `draw` makes of one its pieces and the style of its row. `shown_of_search`: of a line the words
-    in which what is searched for is brought into view; without it nothing moves for a search."""
+    """Lines of any kind; `draw` makes of one its pieces and the style of its row. `shown_of_search`: of a line the
+    words in which what is searched for is brought into view; without it nothing moves for a search."""
 
     def __init__(
         self,

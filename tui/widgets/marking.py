@@ -1,7 +1,8 @@
-"""Text marked with the mouse: the pieces of a row split where the mark begins and ends."""
+"""Text that stands out, marked with the mouse or searched for: the pieces of a row split where it begins and ends."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
@@ -11,12 +12,29 @@ from tui.widgets.paint import Piece
 _FURNITURE = {"gutter", "track"}  # line numbers and frames: never wanted in what is copied
 
 
-def marked(pieces: Iterable[Piece], start: int, end: int) -> Iterator[Piece]:
+def lit(pieces: Sequence[Piece], sought: re.Pattern[str] | None, mark: str = "match") -> Sequence[Piece]:
+    """The pieces, wherever they hold what is searched for with the style of a match added."""
+    for found in sought.finditer(_read(pieces)) if sought else ():
+        pieces = list(marked(pieces, *found.span(), mark))
+    return pieces
+
+
+def holds(pieces: Sequence[Piece], sought: re.Pattern[str]) -> bool:
+    """Whether what is searched for is in them."""
+    return sought.search(_read(pieces)) is not None
+
+
+def _read(pieces: Sequence[Piece]) -> str:
+    """What a person reads in them; the rest, in which nothing is found, only keeps its length."""
+    return "".join("\0" * len(words) if _FURNITURE & set(style.split()) else words for words, style in pieces)
+
+
+def marked(pieces: Iterable[Piece], start: int, end: int, mark: str = "cursor") -> Iterator[Piece]:
     """The pieces, the characters from `start` to `end` (-1: to the end of the row) with the mark's style added."""
     at = 0
     for words, style in pieces:
         a, b = _within(words, at, start, end)
-        yield from ((part, s) for part, s in ((words[:a], style), (words[a:b], f"{style} cursor")) if part)
+        yield from ((part, s) for part, s in ((words[:a], style), (words[a:b], f"{style} {mark}")) if part)
         if words[b:]:
             yield words[b:], style
         at += len(words)

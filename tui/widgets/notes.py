@@ -31,6 +31,7 @@ class NotesView(LineView[told.Words]):
             return
         another = (entry and entry.number) != (self._entry and self._entry.number)
         self._history, self._entry = history, entry
+        self._at_end = self._at_end and not another
         self._fold()
         if another:
             self.scroll_to(0, 0, animate=False)

@@ -6,7 +6,6 @@ A piece is a text and the name of a style in app.tcss, or several with spaces be
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
@@ -16,6 +15,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from core.facts import fact
 from tui.themes import ThemedApp
 
 Piece = tuple[str, str]
@@ -23,7 +23,7 @@ Piece = tuple[str, str]
 OUTCOMES = {"keep": "kept", "discard": "discarded", "crash": "crashed"}
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Part:
     """Pieces that are shown together or not at all; parts with a low `rank` give way first."""
 

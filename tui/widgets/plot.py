@@ -28,7 +28,7 @@ from tui.chart import (
 )
 from tui.feed import State
 from tui.ticks import ticks
-from tui.widgets.paint import Piece, strip
+from tui.widgets.paint import Part, Piece, fit, part, strip
 
 _NAMES = {"memory": "peak memory", "speed": "tokens/s"}
 _MARGIN = LABEL_CELLS + 1  # columns left of the chart
@@ -91,7 +91,7 @@ class MetricPlot(Widget, can_focus=False):
         return strip(self, self._rows[y] if y < len(self._rows) else (), width)
 
     def _draw(self, width: int, height: int) -> list[list[Piece]]:
-        heading = title(self._state, self.quantity, self._points)
+        heading = fit(title(self._state, self.quantity, self._points), [], width)
         if height < 4 or width < 20:
             return [heading]
         if not any(p.value is not None for p in self._points):
@@ -112,48 +112,43 @@ class MetricPlot(Widget, can_focus=False):
         rows.append([(" " * LABEL_CELLS, ""), ("└", "track"), *below])
         if height >= _TICKS_FROM:
             rows.append([(" " * _MARGIN + ticks(self._points, grid.at, width - _MARGIN, self._view.axis), "dim")])
-        modes = self._modes(grid)
-        if modes and sum(len(words) for words, _ in (*heading, *modes)) > width:
-            heading = heading[:1]  # how it is drawn goes before what else is told of it
-        return [heading + modes, *rows]
+        return [fit([*title(self._state, self.quantity, self._points), self._modes(grid)], [], width), *rows]
 
     def _nothing(self) -> str:
         if self._live in (None, 0) and self.quantity == "metric" and not self._points:
             return "the baseline comes first; its score is the one to beat"
+        if self.quantity == "metric" and (crashed := sum(p.outcome == "crash" for p in self._points)):
+            return f"no score {'yet' if self._state.alive else 'in this run'}: {crashed} of {len(self._points)} crashed"
         if self._state.history.ended or self._state.recorded:
             return f"{_NAMES.get(self.quantity, self._state.metric)}: not measured in this run"
         return "nothing measured yet"
 
-    def _modes(self, grid: Grid) -> list[Piece]:
-        """What is not as it usually is."""
+    def _modes(self, grid: Grid) -> Part:
+        """What is not as it usually is; how it is drawn goes before what else is told of it."""
         named = []
         if self._view.scale == "log":
             named.append("log scale" if grid.log else "no log scale: not all values are above 0")
         if self._view.axis == "time":
             hours = self._points[-1].at
             named.append(f"by time, {hours:.1f} h" if hours > 0 else "by number: no times were recorded")
-        return [(f"  {', '.join(named)}", "dim")] if named else []
+        return part(9, (", ".join(named), "dim"))
 
 
-def title(state: State, quantity: Quantity, points: list[Point]) -> list[Piece]:
-    """The quantity, its way, where it came from and where it is."""
+def title(state: State, quantity: Quantity, points: list[Point]) -> list[Part]:
+    """The quantity, its way, whether anybody but the artifact measured it, where it came from and where it is."""
     if quantity != "metric":
         last = points[-1].best if points else None
-        now = f"  {written(last, quantity, 0)} at the best" if last is not None else ""
-        return [(f" {_NAMES[quantity]}", "strong"), (now, "dim")]
+        now = f"{written(last, quantity, 0)} at the best" if last is not None else ""
+        return [part(10, (f" {_NAMES[quantity]}", "strong")), part(7, (now, "dim"))]
     arrow = "↓" if state.direction == "min" else "↑"
-    pieces: list[Piece] = [(f" {state.metric} {arrow}", "strong")]
     experiments, best = state.history.experiments, state.best
     first = experiments[0].measurement if experiments else None
+    believed = "self-reported" if first and first.self_reported else ""
+    parts = [part(10, (f" {state.metric} {arrow}", "strong")), part(8, (believed, "pausing"))]
     if first and best and best.measurement and best.number:
         change = text.percent_change(first.value, best.measurement.value)
-        pieces += [
-            (f"  {text.score(first.value)} → ", "dim"),
-            (text.score(best.measurement.value), "kept"),
-            (f"  {change}", ""),
-        ]
+        now = text.score(best.measurement.value)
+        parts += [part(7, (f"{text.score(first.value)} → ", "dim"), (now, "kept")), part(6, (change, ""))]
     elif first:
-        pieces.append((f"  baseline {text.score(first.value)}", "dim"))
-    if any(e.measurement and e.measurement.self_reported for e in experiments[:1]):
-        pieces.append(("  self-reported", "pausing"))
-    return pieces
+        parts.append(part(7, (f"baseline {text.score(first.value)}", "dim")))
+    return parts

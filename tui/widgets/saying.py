@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from rich.cells import cell_len
 
+from core.facts import fact
 from tui import agent_words, text
 from tui.feed import State
 from tui.standing import Standing, last_crash, standing
@@ -19,33 +19,59 @@ Stage = Literal["pending", "done", "failed", "away"]
 _ROOMY = 100  # columns from which the agent's name stands in the first row
 _ASKS = "[asks "  # the log begins so, each time that a model is asked
 _LONGEST_THOUGHT = 4000  # characters of a line that are looked through
+_LEAST_CUT = 20  # columns from which a sentence that is cut says how to see all of it
+_MORE: tuple[Piece, ...] = (("i", "accent"), (" all", "dim"))
+_MORE_CELLS = 5
 _SENTENCES = 5  # the last ones: what was said before them is no news
 _BETWEEN = re.compile(r"""(?:(?<=[.!?])|(?<=[.!?]["'”)]))\s+(?![a-z])""")  # two sentences
 _END = (".", "!", "?")
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Notice:
-    """What became of the last command, or what happened while nobody looked (`away`: it stays until a key comes)."""
+    """What became of the last command, or what happened while nobody looked (`away`: it stays until a key comes).
+    `brief`: the same in a window with little room, if there are shorter words."""
 
     stage: Stage
     words: str
+    brief: str = ""
 
 
-def words(state: State, now: float, width: int, notice: Notice | None) -> list[list[Piece]]:
+def words(
+    state: State, now: float, width: int, notice: Notice | None, free: int = 1, most: int = 1, by_key: bool = True
+) -> list[list[Piece]]:
     """The answer to a command, or why the run stands still and what to do, or what is being tried or thought: one row,
-    or up to three where a sentence needs them."""
+    or as many as are `free`; up to `most` of a sentence for which there are no shorter words. What has no room there is
+    behind a key, which is then named."""
     h, left = state.history, _words(state, now, notice)
-    explains = notice or standing(state, now).detail or agent_words.waits(h, now)
-    if explains and left[0].width > width > 20:
+    stands, waits = standing(state, now), agent_words.waits(state.history, now)
+    if (notice or stands.detail or waits) and left[0].width > width > _LEAST_CUT:
         sentence, style = left[0].pieces[0]
-        rows = folded(sentence, width)
-        rows[2:] = [cell(" ".join(rows[2:]), width).rstrip()] if rows[2:] else []  # cut, and marked there
-        return [[(line, style)] for line in rows]
+        most = max(free, most)
+        if notice or stands.detail:
+            return _in_rows(sentence, notice.brief if notice else stands.brief * by_key, style, width, free, most)
+        return _in_rows(sentence, agent_words.waits(h, now, width - _MORE_CELLS - 1), style, width, most, most)
     if not left and (thought := _thought(state, width)):
         return [[(thought, "dim")]]
     right = [part(2, (agent_words.where(h) if width < _ROOMY else "", "dim"))]
     return [shorten(fit(left, right, width), width)]
+
+
+def full(state: State, now: float, notice: Notice | None) -> list[str]:
+    """All of it, a line a sentence."""
+    said = ["".join(words for words, _ in part.pieces) for part in _words(state, now, notice)]
+    detail = standing(state, now).detail
+    return [words for words in (*said, detail if detail not in said else "") if words]
+
+
+def _in_rows(sentence: str, brief: str, style: str, width: int, free: int, most: int) -> list[list[Piece]]:
+    rows, room = folded(sentence, width), width - _MORE_CELLS
+    if brief and len(rows) > free and cell_len(brief) < room:
+        return [[(cell(brief, room), style), *_MORE]]
+    if len(rows) <= most:
+        return [[(row, style)] for row in rows]
+    last = cell(" ".join(rows[most - 1 :]), room - 1)
+    return [*([(row, style)] for row in rows[: most - 1]), [(cell(last, room), style), *_MORE]]
 
 
 def _words(state: State, now: float, notice: Notice | None) -> list[Part]:

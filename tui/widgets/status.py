@@ -22,13 +22,13 @@ from tui.widgets.saying import Notice, style_of, words
 __all__ = ["Notice", "StatusStrip", "curves", "head", "tiny", "words", "work"]
 
 _ROOMY = 100  # columns from which everything about the run stands in the first row
-_MORE_ROWS = (4, 5, 6)  # for which the stylesheet has a class
 _VAST = 160  # columns from which the trial has two rows: its progress, and its curves
 
 
 class StatusStrip(Widget, can_focus=False):
-    """Three rows at the top, four where it is wide, one or two more where there is more to say; in a window too small
-    for anything else one row. Only rows that have changed are painted again."""
+    """Three rows at the top, four where it is wide; in a window too small for anything else one row. It never grows,
+    for nothing below it may jump: a long sentence takes the row of what stands still. Only rows that have changed are
+    painted again."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "StatusStrip { height: 3; }"
@@ -37,6 +37,7 @@ class StatusStrip(Widget, can_focus=False):
         super().__init__(id=id)
         self._state, self._now = State(), 0.0
         self._notice: Notice | None = None
+        self.only_looks = False  # no key controls from here, so none is named
         self._drawn: list[list[Piece]] = []
         self._drawn_for = Size(0, 0)
 
@@ -50,8 +51,6 @@ class StatusStrip(Widget, can_focus=False):
         self._state, self._now, self._notice = state, now, notice
         before, size = self._drawn, self._drawn_for
         self._draw()
-        for more in _MORE_ROWS:
-            self.set_class(len(self._drawn) == more, f"-rows-{more}")
         if size != self._drawn_for:
             self.refresh()
         else:
@@ -66,11 +65,14 @@ class StatusStrip(Widget, can_focus=False):
         if self.size.height == 1:
             self._drawn = [tiny(state, now, width)]
         else:
-            trial = (work, curves) if width >= _VAST and not standing(state, now).over else (work,)
-            self._drawn = [
-                head(state, now, width), *(row(state, now, width) for row in trial),
-                *words(state, now, width, self._notice),
-            ]  # fmt: skip
+            over, below = standing(state, now).over, self.size.height - 1
+            trial = (work, curves) if width >= _VAST and not over else (work,)
+            gives_way = over or state.live is None or self._notice is not None
+            free = below if over else max(1, below - len(trial))
+            most = below if gives_way else free
+            said = words(state, now, width, self._notice, free, most, by_key=not self.only_looks)
+            shown = [row(state, now, width) for row in trial[: max(0, below - len(said))]]
+            self._drawn = [head(state, now, width), *shown, *said]
 
     def on_resize(self) -> None:
         self.show(self._state, self._now, self._notice)
@@ -85,13 +87,20 @@ def tiny(state: State, now: float, width: int) -> list[Piece]:
     """Everything in one row, for a window where nothing else fits."""
     stands = standing(state, now)
     style = style_of(stands)
-    best = _best(state)
+    best = state.best.measurement if state.best else None
+    number = f"(#{state.best.number})" if state.best and best else ""
     left = [
         part(10, (stands.glyph, style)),
-        part(3 if best.width else 9, (stands.word, style)),
+        part(3 if best else 9, (stands.word, style)),
         part(2, (f"{label(state)} {activity(state)}", "")),
     ]
-    return fit(left, [best], width, gap=1)
+    right = [
+        part(5, ("best" if best else "", "dim")),
+        part(11, (text.score(best.value) if best else "", "kept")),
+        part(4, (number, "dim")),
+        part(6, (_believed(state), "pausing")),
+    ]
+    return fit(left, right, width, gap=1)
 
 
 def head(state: State, now: float, width: int) -> list[Piece]:
@@ -109,13 +118,14 @@ def head(state: State, now: float, width: int) -> list[Piece]:
         part(8, (f"{h.proposals} {of}" if h.run else "", "")),
         part(3, (agent_words.where(h) if width >= _ROOMY else "", "dim")),
         part(4, (agent_words.label(h), "pausing")),
-        part(3, (agent_words.spending(h) if width >= _ROOMY else "", "dim")),
+        part(3, (agent_words.spending(h) if width >= _ROOMY or h.ended else "", "dim")),
         part(6, (soon(state.asked) if not h.ended else "", "pausing")),
         part(4, ("approval" if h.approval and not h.ended else "", "pausing")),
         part(2, (_over_at(state, now), "dim")),
     ]
     elapsed = text.clock(state.elapsed_seconds(now)) if h.run and not h.run.imported_from else ""
-    return fit(left, [_best(state), part(7, *tally), part(5, (elapsed, "dim"))], width)
+    best = [_best(state), part(6, (_believed(state), "pausing"))]
+    return fit(left, [*best, part(7, *tally), part(5, (elapsed, "dim"))], width)
 
 
 def work(state: State, now: float, width: int) -> list[Piece]:
@@ -125,11 +135,10 @@ def work(state: State, now: float, width: int) -> list[Piece]:
     if stands.over:
         each = f"{h.proposals} experiment{'' if h.proposals == 1 else 's'}"
         whole = f"{each} after the baseline: {counts(state)}"
-        paid = agent_words.spending(h) if width < _ROOMY else ""
-        told = whole if len(whole) + len(paid) + 2 <= width else f"{each}: {counts(state)}"
+        told = whole if len(whole) <= width else f"{each}: {counts(state)}"
         best = sibling(state.resume, state.tag, "best") if h.ended and state.best and not state.replay else ""
         shows = part(1, (f"`{best}` shows the best" if best else "", "dim"))
-        return fit([part(20, (told if h.run else "", "")), part(9, (paid, "dim")), shows], [], width)
+        return fit([part(20, (told if h.run else "", "")), shows], [], width)
     doing = "held" if stands.glyph == text.PAUSED else activity(state)
     left = [part(20, (f"{doing} {label(state)}" if h.run else "preparing", "live"))]
     if live and h.phase in ("training", "evaluating", "deciding"):
@@ -230,3 +239,8 @@ def _best(state: State) -> Part:
     if best is None or best.measurement is None:
         return part(8)
     return part(8, ("best ", "dim"), (text.score(best.measurement.value), "kept"), (f" (#{best.number})", "dim"))
+
+
+def _believed(state: State) -> str:
+    """Of a best score that nobody but the artifact measured."""
+    return "self-reported" if state.best and state.best.measurement and state.best.measurement.self_reported else ""

@@ -1,0 +1,103 @@
+"""A task of the user's own in two commands: what is chosen, what is refused, what git gets."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from conftest import autoresearch, git, history
+from test_bad_input import refused
+
+from core.own_task import MOST_FILES, OwnTask, begin
+from core.task import read
+
+SOLVE = 'A = 3.0\nprint("loss =", (A - 1) ** 2)\n'
+
+
+def test_from_a_file_to_a_loop_in_two_commands(tmp_path):
+    (tmp_path / "solve.py").write_text(SOLVE)
+    (tmp_path / ".env").write_text("TOKEN=1\n")
+    made = autoresearch("init", "--own", "--file", "solve.py", "--metric", "loss", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert (
+        "agents edit solve.py; a trial runs `python solve.py`; loss, read from its output: lower is better"
+        in made.stdout
+    )
+    assert made.stdout.rstrip().endswith("start with: autoresearch run")
+    ran = autoresearch("run", "--plain", "--experiments", "2", "--tag", "t", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    measured = [e.measurement for e in history(tmp_path / ".autoresearch" / "t").experiments]
+    assert len(measured) == 3
+    assert measured[0] is not None
+    assert (measured[0].value, measured[0].self_reported) == (4.0, True)
+    assert git(tmp_path, "ls-files").split() == ["program.md", "solve.py", "task.toml"], "nothing that hides"
+
+
+def test_an_empty_folder_gets_an_example_that_runs_and_can_be_improved(tmp_path):
+    assert autoresearch("init", "mine", "--own", cwd=tmp_path).returncode == 0
+    ran = autoresearch("run", "--plain", "--experiments", "3", "--tag", "t", "--workspace", "mine", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert history(tmp_path / "mine" / ".autoresearch" / "t").incumbent
+
+
+def test_every_flag_stands_in_the_task(tmp_path):
+    for name in ("a.sh", "b.txt"):
+        (tmp_path / name).write_text("x\n")
+    words = ("--file", "a.sh", "--file", "b.txt", "--command", "bash a.sh 'two words'", "--metric", "words/s",
+             "--pattern", r"speed's (\d+)", "--direction", "max", "--budget", "7.5")  # fmt: skip
+    done = autoresearch("init", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    task, _ = read(tmp_path, "")
+    assert (task.artifact, task.budget.train_seconds, task.program) == (("a.sh", "b.txt"), 7.5, "program.md")
+    assert task.command("train") == ["bash", "a.sh", "two words"]
+    assert (task.metric.name, task.metric.direction, task.metric.pattern) == ("words/s", "max", r"speed's (\d+)")
+    assert "as high as you can" in (tmp_path / "program.md").read_text()
+
+
+def test_what_cannot_be_chosen_for_the_user_is_asked_for_and_nothing_is_written(tmp_path):
+    def told(*words: str) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        said = refused("init", *words, cwd=tmp_path)
+        assert sorted(tmp_path.rglob("*")) == before
+        return said
+
+    assert "--profile is of the reference task, and --own makes a task of your own" in told("--own", "--profile", "cpu")
+    assert "nowhere.py: the artifact does not exist" in told("--file", "nowhere.py")
+    (tmp_path / "a.py").write_text(SOLVE)
+    (tmp_path / "b.py").write_text(SOLVE)
+    assert "name it with --file; there are a.py, b.py" in told("--own")
+    (tmp_path / "run.sh").write_text("echo score: 1\n")
+    assert "--file run.sh: how is it run? name that with --command" in told("--file", "run.sh")
+    assert "[metric] pattern needs exactly one group" in told("--file", "a.py", "--pattern", "score")
+    assert "must lie inside the task's folder" in told("--file", "../a.py")
+    assert (
+        "not empty; name a new or empty folder; for a task of your own in this one: autoresearch init --own" in told()
+    )
+    (tmp_path / "task.toml").write_text("")
+    assert "there is one already" in told("--own", "--file", "a.py")
+
+
+def test_a_repository_of_the_users_is_written_to_but_not_committed_to(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "solve.py").write_text(SOLVE)
+    done = autoresearch("init", "--own", "--metric", "loss", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    command = 'git add program.md solve.py task.toml && git commit -m "a task"'
+    assert command in done.stdout
+    assert git(tmp_path, "status", "--short").split() == ["??", "program.md", "??", "solve.py", "??", "task.toml"]
+
+
+@pytest.mark.parametrize("program", [None, "# mine\n"])
+def test_what_is_there_stays_and_a_forest_is_not_committed(tmp_path, program):
+    (tmp_path / "solve.py").write_text(SOLVE)
+    if program:
+        (tmp_path / "program.md").write_text(program)
+    (tmp_path / "data").mkdir()
+    for i in range(MOST_FILES + 1):
+        (tmp_path / "data" / str(i)).touch()
+    said: list[str] = []
+    begin(tmp_path, OwnTask(), said.append)
+    assert git(tmp_path, "ls-files").split() == ["program.md", "solve.py", "task.toml"]
+    assert any("1001 other files" in line and "too many" in line for line in said)
+    assert program is None or (tmp_path / "program.md").read_text() == program
+    assert tomllib.loads((tmp_path / "task.toml").read_text())["metric"]["name"] == "score"
