@@ -21,6 +21,7 @@ from tui.away import remember
 from tui.feed import Feed, State, find
 from tui.keys import Key
 from tui.leaving import Leaving
+from tui.memory import share
 from tui.output import OutputWindow
 from tui.relaunch import Relaunch
 from tui.sending import Outcome, Sender
@@ -72,6 +73,7 @@ def _shown(app: Cockpit) -> Left:
     """Show it until the user leaves; one that broke down has said why, and ends the process with an error."""
     for stale in ("COLUMNS", "LINES"):  # exported by a shell they say how large the window was: the terminal knows
         os.environ.pop(stale, None)
+    share()
     left = app.run()
     if app.return_code:
         sys.exit(app.return_code)

@@ -52,7 +52,9 @@ def confirm(tag: str | None, workspace: Path | None, seeds: int) -> int:
         raise UsageError(f"run {folder.name}: nothing was better than the baseline, so there is no gain to confirm")
     wanted = _wanted(picked.history, best, seeds)
     told = _Told(best, name)
-    told.of(picked.history)
+    for number in (0, best):
+        while told.next(picked.history, number):
+            pass
     if wanted is not None:
         launch(Options(str(folder.parent.parent), resume=folder.name, experiments=0, again=wanted), say)
         try:
@@ -86,21 +88,22 @@ class _Told:
     """Prints each further trial of the two once, as it comes."""
 
     def __init__(self, best: int, metric: str) -> None:
-        self._numbers, self._metric = (0, best), metric
-        self._shown = dict.fromkeys(self._numbers, 0)
+        self._metric, self._shown = metric, {0: 0, best: 0}
 
-    def of(self, h: History) -> None:
+    def next(self, h: History, number: int) -> bool:
+        """Print the next one of this experiment, if there is one and it is one of the two."""
         from tui.state import find
         from tui.text import exact, one_line
 
-        for number in self._numbers:
-            e = find(h, number)
-            for repeat in e.repeats[self._shown[number] :] if e else ():
-                self._shown[number] += 1
-                m = repeat.measurement
-                said = f"{self._metric} {exact(m.value)}" if m else f"no score: {one_line(repeat.reason)}"
-                who = "baseline" if number == 0 else "best"
-                click.echo(f"#{number} {who}  trial {repeat.trial}  {said}")
+        e, shown = find(h, number), self._shown.get(number)
+        if e is None or shown is None or shown >= len(e.repeats):
+            return False
+        repeat = e.repeats[shown]
+        self._shown[number] += 1
+        m = repeat.measurement
+        said = f"{self._metric} {exact(m.value)}" if m else f"no score: {one_line(repeat.reason)}"
+        click.echo(f"#{number} {'best' if number else 'baseline'}  trial {repeat.trial}  {said}")
+        return True
 
 
 def _follow(folder: Path, told: _Told) -> None:
@@ -108,20 +111,22 @@ def _follow(folder: Path, told: _Told) -> None:
     from tui.feed import Feed
 
     feed = Feed(folder, resume=command_for(folder, "resume"))
-    begun: list[ev.TrialStarted] = []  # since this engine is there
+    news: list[ev.Event] = []  # since this engine is there
     while True:
         for line in feed.read():
             if isinstance(line.event, ev.EngineStarted):
-                begun.clear()
-            elif isinstance(line.event, ev.TrialStarted):
-                begun.append(line.event)
+                news.clear()
+            elif line.event is not None:
+                news.append(line.event)
         state = feed.state
         if feed.behind:
             continue
-        for trial in begun:
-            say(f"#{trial.number} trial {trial.trial} trains, seed {trial.seed}")
-        begun.clear()
-        told.of(state.history)
+        for event in news:
+            if isinstance(event, ev.TrialStarted):
+                say(f"#{event.number} trial {event.trial} trains, seed {event.seed}")
+            elif isinstance(event, ev.AgainDone):
+                told.next(state.history, event.number)
+        news.clear()
         if state.alive is False:
             break
         time.sleep(POLL_SECONDS)

@@ -11,16 +11,20 @@ TIDY_SECONDS = 60.0
 _ARENA_MAX = -8  # of glibc's malloc.h: how many heaps threads may have
 
 
+def share() -> None:
+    """Before the first thread: all share one heap. With glibc's own choice each keeps freed memory to itself, some
+    megabytes of it."""
+    if glibc := _glibc():
+        glibc.mallopt(_ARENA_MAX, 1)
+
+
 def settle() -> None:
     """After the first painting: garbage is looked for again (while everything was loaded it was not, for a sixth of
-    the start), what is there by now stays and need not be looked through, and threads share one heap: with glibc's own
-    choice each keeps freed memory to itself, some megabytes of it."""
+    the start), and what is there by now stays and need not be looked through."""
     if not gc.isenabled():
         gc.collect()
         gc.freeze()
         gc.enable()
-    if glibc := _glibc():
-        glibc.mallopt(_ARENA_MAX, 1)
 
 
 def tidy() -> None:

@@ -35,7 +35,7 @@ def workspace(folder: Path, lock: str, **more: object) -> str:
     folder.mkdir()
     (folder / "task.toml").write_text(TASK)
     (folder / "prepare.py").write_text(PREPARE.format(lock=lock, more=more))
-    (folder / "train.py").write_text("import time\ntime.sleep(60)\n")
+    (folder / "train.py").write_text("import time\nSECONDS = 60\ntime.sleep(SECONDS)\n")
     commit_all(folder)
     return str(folder)
 

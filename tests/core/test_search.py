@@ -267,3 +267,11 @@ def test_when_everything_was_tried_it_says_so() -> None:
                 1, {"train.py": source}, "", history, "min", lambda edits: edits["train.py"] not in seen, Paper(Path())
             )
         )
+
+
+def test_of_a_value_below_nothing_the_words_say_where_it_goes() -> None:
+    (negative, positive) = hyperparameters({"SHIFT": -2.0, "SCALE": 2.0})
+    for h in (negative, positive):
+        for way in (1, -1):
+            grows = h.at(h.x + way) > h.value
+            assert h.word(way) == ("up" if grows else "down"), f"{h.key} from {h.value} to {h.at(h.x + way)}"

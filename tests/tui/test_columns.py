@@ -77,7 +77,7 @@ def test_scores_with_all_the_digits_of_floats_are_counted_to_six_decimals() -> N
     assert Columns().after(rows, "val_bpb").value == text.SCORE_CELLS
 
 
-@pytest.mark.parametrize("room", range(0, 60))
+@pytest.mark.parametrize("room", range(60))
 def test_the_heading_cuts_no_name(room: int) -> None:
     columns = Columns().after([experiment(i, v) for i, v in enumerate(SCORES)], "score")
     heading = columns.heading(100, True, room)

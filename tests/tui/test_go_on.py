@@ -49,7 +49,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     ("state", "told", "more"),
     [
         (stopped, "It was stopped. Go on? An engine starts on cpu, asks search for #7, and goes on up to 50", None),
-        (done, "It has reached its limit. Go on? An engine starts on cpu, asks search for #7, and goes on for 20", MORE),
+        (done, "It has reached its limit. Go on? An engine starts on cpu, asks search for #7, and goes on for", MORE),
         (gone, "Its engine is gone. Go on? An engine starts on cpu, runs the trial of #6 again, which was cut", None),
     ],
 )
