@@ -207,7 +207,7 @@ def _spans(trials: int, task: Task) -> str:
     span = f"{hours:.1f} hours" if hours >= 1 else f"{minutes} minutes" if minutes >= 2 else f"{hours * 3600:.0f} s"
     if _ends_early(task):
         evaluation = ", plus evaluation" if "evaluate" in task.commands else ""
-        return f"of at most {task.budget.train_seconds:g} s: {span} of training at most{evaluation}"
+        return f"of at most {task.budget.train_seconds:g} s, {span} in all{evaluation}"
     return f"of {task.budget.train_seconds:g} s: {span} of training, plus start-up and evaluation"
 
 

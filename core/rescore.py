@@ -17,6 +17,7 @@ from core.control import Control
 from core.errors import UsageError
 from core.evaluator import Answer, Evaluation
 from core.facts import fact
+from core.launch import command_for
 from core.locks import lock_device
 from core.measure import CHECKOUTS, FIRST_SEED
 from core.prepare import prepare
@@ -79,7 +80,9 @@ def _copy(model: Path, copy: Path) -> None:
 def model_to_score(pick: Pick, file: Path | None) -> Path:
     """This checkpoint, or the experiment's own. Raises UsageError where there is none, or nothing that scores it."""
     if "evaluate" not in pick.task.commands:
-        raise UsageError(f"task {pick.task.name} has no evaluate command: its train command prints the score itself")
+        mend = f"train it once more with: {command_for(pick.folder, f'again {pick.experiment.number}')}"
+        why = "its train command prints the score itself"
+        raise UsageError(f"task {pick.task.name} has no evaluate command: {why}; {mend}")
     if file is None:
         return checkpoint(pick)
     if not file.is_file():

@@ -19,7 +19,12 @@ BUDGET = click.option("--budget", type=float, metavar="S", help="Training second
 EXPERIMENTS = click.option(
     "--experiments", type=int, metavar="N", help="Stop after N experiments; 0: the baseline alone."
 )
-HOURS = click.option("--hours", type=float, metavar="H", help="Stop after H hours by the clock: waiting for a server counts, a pause does not.")
+HOURS = click.option(
+    "--hours",
+    type=float,
+    metavar="H",
+    help="Stop after H hours by the clock: waiting for a server counts, a pause does not.",
+)
 BACKEND = click.option(
     "--backend",
     metavar="B",

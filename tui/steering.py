@@ -16,7 +16,7 @@ from core.events import ApprovalAwaited
 from core.history import History
 from core.launch import Options, command_for, launch
 from tui import report, text
-from tui.going_on import as_typed_here
+from tui.going_on import as_typed_here, for_more
 from tui.options import TAG, WORKSPACE, find
 from tui.watch import say
 
@@ -101,10 +101,13 @@ def _need_engine(folder: Path) -> None:
     if control.alive(folder):
         return
     refuse_imported(folder)
-    ended = report.history(folder).ended
-    stands = {"done": "is done", "stopped": "was stopped", "failed": "has failed"}.get(ended.reason if ended else "")
-    goes_on = f"{command_for(folder, 'resume')} goes on with it"
-    raise EngineUnreachable(f"run {folder.name} {stands or 'has lost its engine'}, so none is there to hear; {goes_on}")
+    h, resume = report.history(folder), command_for(folder, "resume")
+    stands = {"done": "is done", "stopped": "was stopped", "failed": "has failed"}
+    why = stands.get(h.ended.reason if h.ended else "", "has lost its engine")
+    more = for_more(h.ended.message, h.run.agent if h.run else "", resume) if h.ended and why == "is done" else ""
+    raise EngineUnreachable(
+        f"run {folder.name} {why}, so there is nothing to control; {more or f'go on with: {resume}'}"
+    )
 
 
 def refuse_imported(folder: Path) -> None:

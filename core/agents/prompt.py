@@ -37,8 +37,8 @@ there to answer questions: decide yourself.
 # Rules of the game
 
 - A proposal is one idea: one change, or a few that belong together, made on the artifact as the incumbent has it.
-- The score is what counts, and it is taken outside your files. To make a number look better than it is (a clock, a \
-seed, an evaluator, what is printed) is no research: it is rejected where it is found, and worthless where it is not.
+- The score is what counts. To make a number look better than it is (a clock, a seed, an evaluator, what is printed) \
+is no research: it is rejected where it is found, and worthless where it is not.
 - The budget is the same for every experiment. What makes the work faster leaves room for more of it.
 - What changes nothing, does not parse, or had its turn in an earlier experiment of this run is refused.
 - An experiment that crashes teaches little. Before you hand in, go through the edited files as a machine would.
@@ -113,6 +113,9 @@ Each line: number and verdict; score, and the gain over the incumbent that it wa
 memory; steps; lines changed; what it was."""
 
 
+_BELIEVED = "from what your files print or write, which is believed: how that number comes about stays as it is"
+
+
 # --- what stays ------------------------------------------------------------------------------------------------------
 
 
@@ -124,7 +127,7 @@ def _task(history: History, direction: Direction, contract: str) -> str:
     else:
         task = parse(run.task_folder, run.task)
         trusted = "evaluate" in task.commands
-        measured = "by a command that your files cannot reach" if trusted else "from what the run leaves"
+        measured = "by a command that your files cannot reach" if trusted else _BELIEVED
         startup = f", {task.budget.startup_seconds:g} s to start up" if trusted else ""
         lines += [
             f"- Task: {one_line(task.name, 100)}. The artifact, all that you may edit: {', '.join(task.artifact)}.",

@@ -42,7 +42,10 @@ def test_a_metric_to_be_raised_that_the_artifact_prints() -> None:
     task = {"commands": {"train": "run"}, "metric": {"name": "hits", "direction": "max", "pattern": "hits: (.*)"}}
     up = experiment(1, "keep", 0.5, measurement=Measurement(1.5, 2.0, 3.0, 10.0, {}, self_reported=True))
     asked = prompt(request(history((experiment(0, "keep", None), up), task=task), direction="max"))
-    assert "Metric: hits, higher is better, taken from what the run leaves." in asked.stable[1]
+    assert (
+        "Metric: hits, higher is better, taken from what your files print or write, which is believed"
+        in asked.stable[1]
+    )
     assert "The incumbent is #1: 1.5, as the artifact itself printed it" in asked.fresh
     assert "#1 keep, 1.5 (gain +0.5)" in asked.fresh
 

@@ -56,7 +56,7 @@ def test_a_run_tells_its_agent_everything_and_the_same_beginning(
         .replace(*(re.findall(r"<program (\w+)>", s)[0] for s in (stable[0], stable[3])))
     )
     assert "It prints loss: and a number." in stable[0]
-    assert "Metric: loss, lower is better, taken from what the run leaves." in stable[0]
+    assert "Metric: loss, lower is better, taken from what your files print or write, which is believed" in stable[0]
     assert "# Now: a proposal for experiment #1" in prompts[0]
     mend = prompts[2][prompts[2].index("# Now: mend experiment #2, which crashed (repair 1)") :]
     assert re.search(r"^<log (\w+)>\nZeroDivisionError: division by zero\n(.*\n)*?</log \1>$", mend, re.M)

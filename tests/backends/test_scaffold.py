@@ -45,6 +45,8 @@ def test_a_scaffolded_task_is_a_task_with_the_profile_in_it(name: str, tmp_path:
         return
     assert done.returncode == 0, done.stderr
     made, content = task.read(tmp_path / "work", "cuda")
+    settings = (tmp_path / "work" / "cuda" / "task.toml").read_text().partition("[settings]")[2]
+    assert "# auto, cpu, gpu-8gb" in settings, "the choices, with the one that was made among them"
     assert made.artifact == ("train.py",)
     assert made.metric.name == "val_bpb"
     assert made.early == ("evaluate",)

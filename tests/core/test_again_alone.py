@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import ended, git, history, until, waits
+from conftest import ended, git, history, kill_engine, until, waits
 from test_again import noisy, rates  # noqa: F401 - a fixture
 from test_approval import events
 
@@ -30,18 +30,23 @@ def test_of_a_run_that_is_done(noisy, engines):  # noqa: F811
     assert len(events(folder, Proposing)) == proposals
     assert git(noisy, "rev-parse", "autoresearch/t") == branch
     started = events(folder, EngineStarted)[-1]
-    assert started.plan == "3 further trials of #0, #1 of at most 5 s: 15 s of training at most, and no proposal"
+    assert started.plan == "3 further trials of #0, #1 of at most 5 s, 15 s in all, and no proposal"
     assert started.experiments == 2
     engines(Options(str(noisy), resume="t", experiments=1))
     assert [e.number for e in ended(folder).experiments] == [0, 1, 2, 3]
 
 
-def test_what_was_in_flight_is_left_as_it_stands(noisy, engines):  # noqa: F811
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_was_in_flight_is_left_as_it_stands(noisy, engines, killed):  # noqa: F811
     folder = engines(Options(str(noisy), agent=rates(noisy, "0.4", "0.9", seconds=2), tag="t", experiments=2))
     until(lambda: in_trial(folder, 1))
-    control.send(folder, "stop-now")
+    if killed:
+        kill_engine(folder)
+    else:
+        control.send(folder, "stop-now")
     before = ended(folder).pending
     assert before.number == 1
+    assert before.trial_open is killed
     engines(Options(str(noisy), resume="t", experiments=0, again=(0,)))
     h = ended(folder)
     assert len(h.experiments[0].repeats) == 1
@@ -73,8 +78,6 @@ def test_a_proposal_that_waits_for_a_yes_waits_on(noisy, engines):  # noqa: F811
 
 
 def test_a_kill_in_the_middle_loses_neither(noisy, engines):  # noqa: F811
-    from conftest import kill_engine
-
     folder = engines(Options(str(noisy), agent=rates(noisy, "0.4", seconds=1), tag="t", experiments=1))
     until(lambda: in_trial(folder, 1))
     control.send(folder, "stop-now")

@@ -146,7 +146,7 @@ def test_repositories_that_cannot_be_used(make, message, tmp_path):
 
 
 def test_a_second_engine_on_the_same_run_or_device(toy, engines, tmp_path):
-    (toy / "train.py").write_text("import time\ntime.sleep(4)\nprint('loss: 1')\n")
+    (toy / "train.py").write_text("import time\nRATE = 0.5\ntime.sleep(4)\nprint('loss: 1')\n")
     commit_all(toy)
     engines(Options(str(toy), tag="t", experiments=0))
     assert "device cpu is in use by another run" in refused("run", "--tag", "u", cwd=toy)

@@ -35,7 +35,7 @@ def workspace(folder: Path, lock: str, **more: object) -> str:
     folder.mkdir()
     (folder / "task.toml").write_text(TASK)
     (folder / "prepare.py").write_text(PREPARE.format(lock=lock, more=more))
-    (folder / "train.py").write_text("import time\nSECONDS = 60\ntime.sleep(SECONDS)\n")
+    (folder / "train.py").write_text("import time\nRATE = 0.5\ntime.sleep(60)\n")
     commit_all(folder)
     return str(folder)
 

@@ -30,7 +30,7 @@ def test_a_start_that_may_be_is_told_with_its_tag_and_its_plan(toy: Path) -> Non
     assert outlook.troubles == {}
     assert outlook.tag
     assert outlook.changed == ("train.py",)
-    assert outlook.plan == "the baseline and 3 experiments of at most 7 s: 28 s of training at most"
+    assert outlook.plan == "the baseline and 3 experiments of at most 7 s, 28 s in all"
     assert outlook.root == toy.resolve()
     assert snapshot(toy) == before
     assert not (toy / ".autoresearch").exists()
@@ -82,8 +82,8 @@ PREPARE = '[commands]\nprepare = "true"\n'
     ("prepared", "wish", "plan"),
     [
         (False, {}, "experiments of at most 5 s until you stop it"),
-        (False, {"experiments": 1, "hours": 2.0}, "the baseline and 1 experiment of at most 5 s: 10 s of training at "
-         "most, at most 2 h"),
+        (False, {"experiments": 1, "hours": 2.0}, "the baseline and 1 experiment of at most 5 s, 10 s in all, "
+         "at most 2 h"),
         (True, {}, "experiments of 5 s until you stop it, at most 720 an hour, start-up and evaluation not counted"),
         (True, {"experiments": 8}, "the baseline and 8 experiments of 5 s: 45 s of training, plus start-up and "
          "evaluation"),
@@ -102,7 +102,7 @@ def test_a_rate_is_told_only_where_trials_last_as_long_as_their_budget(
 def test_the_plan_of_a_run_that_goes_on_is_what_is_left(toy: Path, engines: Callable[[Options], Path]) -> None:
     ended(engines(Options(str(toy), agent=rates_agent(toy), tag="t", experiments=1)))
     shown = autoresearch("resume", "t", "--plain", "--experiments", "2", cwd=toy)
-    assert "2 more experiments of at most 5 s: 10 s of training at most" in shown.stderr
+    assert "2 more experiments of at most 5 s, 10 s in all" in shown.stderr
     assert "the baseline and 1" not in shown.stdout
     notes = " ".join(row for row, _ in told.notes(history(toy / ".autoresearch" / "t"), None, 200))
     assert "2 more experiments of at most 5 s" in notes

@@ -38,6 +38,9 @@ def test_an_empty_folder_gets_an_example_that_runs_and_can_be_improved(tmp_path)
     ran = autoresearch("run", "--plain", "--experiments", "3", "--tag", "t", "--workspace", "mine", cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert history(tmp_path / "mine" / ".autoresearch" / "t").incumbent
+    told = autoresearch("stop", cwd=tmp_path / "mine").stderr
+    assert "run t is done, so there is nothing to control; for more: `autoresearch resume t --experiments 20`" in told
+    assert "; train it once more with: autoresearch again " in refused("evaluate", cwd=tmp_path / "mine")
 
 
 def test_every_flag_stands_in_the_task(tmp_path):

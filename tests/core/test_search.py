@@ -18,6 +18,7 @@ from core.agents import Exhausted, Refused, Request
 from core.agents.constants import read
 from core.agents.evidence import apart
 from core.agents.search import Search
+from core.agents.space import hyperparameters
 from core.desk import Paper
 from core.events import RunStarted
 from core.experiment import Experiment, Measurement, Proposal, Verdict

@@ -102,7 +102,7 @@ async def test_a_note_that_does_not_get_through_is_kept(recorded: Path) -> None:
             assert [line["text"] for line in engine.heard] == ["try\nGELU"] * 2
             await pilot.press("t")
             await pilot.pause()
-            assert "GELU" not in screen(app).split("steer: a note")[1]
+            assert "GELU" not in screen(app).split("reads no notes")[1]
 
 
 async def test_a_draft_outlives_escape_and_an_empty_one_is_not_sent(recorded: Path) -> None:

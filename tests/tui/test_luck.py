@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from conftest import autoresearch, commit_all, ended, history
+from conftest import autoresearch, commit_all, ended, history, until
 from recorded_run import append, write_run
 
 from core import events as ev
@@ -21,8 +24,11 @@ from tui.repeats import Comparison, comparison, doubt, judgement, means, verdict
 from tui.results import table
 from tui.told import notes
 
+AUTORESEARCH = str(Path(sys.executable).parent / "autoresearch")
 NOISY = """\
-import json, os
+import json, os, time
+if os.path.exists({slow!r}):
+    time.sleep(1)
 told = json.load(open(os.environ["AUTORESEARCH_TRIAL"]))
 RATE = 0.5
 print("loss:", round((RATE - 0.3) ** 2 + (told["seed"] - 42) / {spread}, 6))
@@ -156,7 +162,7 @@ class Night:
     folder: Path = field(init=False)
 
     def run(self, engines, spread: float, *rates: str) -> Path:
-        whole = NOISY.format(spread=spread)
+        whole = NOISY.format(spread=spread, slow=str(self.toy.parent / "slow"))
         (self.toy / "train.py").write_text(whole)
         commit_all(self.toy)
         script = self.toy.parent / "script.jsonl"
@@ -230,3 +236,27 @@ def test_again_of_a_run_that_is_over_starts_an_engine_for_it(toy, engines):
     h = ended(folder)
     assert [len(e.repeats) for e in h.experiments] == [0, 1]
     assert len(h.experiments) == 2
+
+
+def test_ctrl_c_stops_it_and_the_next_one_takes_up_what_is_left(toy, engines):
+    folder = Night(toy).run(engines, 1000, "0.4")
+    argv = [AUTORESEARCH, "confirm", "--seeds", "2"]
+    slow = toy.parent / "slow"
+    slow.touch()
+    with subprocess.Popen(
+        argv, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
+    ) as command:  # fmt: skip
+        until(lambda: len(history(folder).experiments[1].repeats) == 1)
+        until(lambda: (p := history(folder).pending) is not None and p.again and p.trial_open)
+        command.send_signal(signal.SIGINT)
+        told, said = command.communicate(timeout=20)
+    assert command.returncode == 130
+    assert "what was measured stays; go on with: autoresearch confirm t" in said
+    assert "#0 baseline  trial 2" in told
+    h = ended(folder)
+    assert h.ended.reason == "stopped"
+    assert h.asked_again == (0, 1)
+    slow.unlink()
+    assert autoresearch("confirm", "--seeds", "2", cwd=toy).returncode == 0
+    assert [len(e.repeats) for e in ended(folder).experiments] == [2, 2]

@@ -55,7 +55,7 @@ async def start_page(
         if isinstance(page, StartScreen):
             await until(pilot, lambda: page.query_one(OptionList).highlighted == 0)
         if isinstance(page, StartRunScreen):
-            looked = ("until you stop it", "×", "of training")
+            looked = ("until you stop it", "×", "in all", "plus start-up")
             await until(pilot, lambda: any(words in screen(app) for words in looked))
             await pilot.pause()  # what was found makes the page longer: the button moves once more
         yield app, pilot
@@ -90,7 +90,7 @@ async def test_a_run_is_started_and_the_page_becomes_its_cockpit(toy: Path) -> N
         assert not app.attached
         await type_at(pilot, app, "experiments", "1")
         await type_at(pilot, app, "tag", "mine")
-        await until(pilot, lambda: "the baseline and 1 experiment of 5 s" in screen(app))
+        await until(pilot, lambda: "the baseline and 1 experiment of at most 5 s" in screen(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.attached and "mine" in screen(app).split("\n")[0])
         await until(pilot, lambda: "RATE" in screen(app))
@@ -106,7 +106,12 @@ async def test_enter_alone_starts_what_the_flags_say(toy: Path) -> None:
     given = Options(str(toy), train_seconds=3.0, experiments=0, tag="asked", hours=2.0)
     async with start_page(StartRunScreen(given)) as (app, pilot):
         shown = screen(app)
-        for words in ("toy · loss, lower is better", "asked", "the baseline and 0 experiments of 3 s", "at most 2 h"):
+        for words in (
+            "toy · loss, lower is better",
+            "asked",
+            "the baseline and 0 experiments of at most 3 s",
+            "at most 2 h",
+        ):
             assert words in shown
         await pilot.press("enter")
         await until(pilot, lambda: app.attached)

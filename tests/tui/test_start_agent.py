@@ -39,13 +39,13 @@ async def test_claude_says_where_a_key_comes_from_and_starts_only_with_one(
     async with page(Options(str(toy), agent="claude"), size) as (app, pilot):
         await until(pilot, lambda: "no API key: export ANTHROPIC_API_KEY" in screen(app))
         assert "autoresearch key set" in screen(app)
-        assert "experiments of 5 s" not in screen(app)
+        assert "experiments of at most 5 s" not in screen(app)
         await pilot.press("enter")
         await pilot.pause(0.3)
         assert isinstance(app.screen, StartRunScreen)  # nothing was started
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-canary")
         app.screen.look()
-        await until(pilot, lambda: "experiments of 5 s" in screen(app))
+        await until(pilot, lambda: "experiments of at most 5 s" in screen(app))
         assert "no API key" not in screen(app)
         assert "sk-canary" not in screen(app)
 

@@ -186,7 +186,7 @@ def test_of_a_run_that_is_over_the_mend_is_said(toy, asking, tmp_path):
     for words in (("steer", "x"), ("approval", "on"), ("approve",), ("reject",)):
         refused = autoresearch(*words, cwd=toy)
         assert refused.returncode == 1
-        assert "autoresearch resume t" in refused.stderr
+        assert "run t was stopped, so there is nothing to control; go on with: autoresearch resume t" in refused.stderr
     shown = autoresearch("status", cwd=toy).stdout
     assert "#1 waits for your yes once the run goes on: better" in shown
     (tmp_path / "other").mkdir()

@@ -12,9 +12,7 @@ async def test_every_one_of_them_says_so_and_names_the_way_on(tmp_path: Path) ->
     folder = write_run(tmp_path / "nov20", 6, live=False)
     async with cockpit(folder, live=False) as (app, pilot):
         assert "`autoresearch best nov20` shows the best" in screen(app)
-        for key, what in zip(
-            "PsptaA", ["pause-after", "skip", "pause", "steer", "approval-on", "answer"], strict=True
-        ):
+        for key, what in zip("PsptaA", ["pause-after", "skip", "pause", "steer", "approval-on", "answer"], strict=True):
             before = screen(app)
             await pilot.press(key)
             await until(pilot, lambda what=what: f"{what}: the run is over" in screen(app))
