@@ -345,7 +345,7 @@ async def test_the_first_page_of_an_empty_folder_begins_with_the_demo(tmp_path: 
         await pilot.press("?")
         await until(pilot, lambda: "? more" in screen(app))
     async with start_page(StartScreen(tmp_path / "empty"), (40, 12)) as (app, pilot):
-        assert "research in" not in screen(app)
+        assert "research in " not in screen(app)
         assert screen(app).index("demo") < screen(app).index("make a workspace")
         await pilot.press("escape")
         assert not app.attached

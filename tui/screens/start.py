@@ -32,7 +32,7 @@ KEYS = "↑ ↓ choose   enter begin   q leave   ? more   check: autoresearch do
 MORE = "j k and the mouse choose too   the cockpit has its own ?   commands: autoresearch --help"
 _LOOKING = Content("looking for tasks here …").stylize("dim")
 _DEMO = ("demo", "demo", "improve a small GPT on real text, here and now; needs nothing")
-_MAKE = ("make", "make a workspace", "a new folder to research in; for a file of your own: autoresearch init --own")
+_MAKE = ("make", "make a workspace", "a new folder with all it needs; for a file of your own: autoresearch init --own")
 
 
 class StartScreen(Screen[None]):
