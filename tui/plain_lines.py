@@ -51,7 +51,7 @@ def step_line(state: State) -> str:
         return _without_steps(state, live.number, time.time())
     parts = [f"{numbered(live.number)} step {live.step}"]
     if live.loss is not None:
-        parts.append(f"loss {live.loss:.3f}")
+        parts.append(f"loss {text.loss(live.loss)}")
     if live.progress is not None:
         parts.append(f"{100 * live.progress:.0f} %")
     if live.tokens_per_second is not None:

@@ -26,13 +26,14 @@ _T = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 
 
 
 def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    return math.fsum(value / len(values) for value in values)
 
 
 def _variance(values: Sequence[float]) -> float:
-    """Of the sample: two values at least."""
+    """Of the sample: two values at least. Infinite where the numbers are absurd."""
     mean = _mean(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    spread = math.hypot(*(value - mean for value in values))
+    return spread * spread / (len(values) - 1)
 
 
 # --- one experiment --------------------------------------------------------------------------------------------------
@@ -148,7 +149,8 @@ class Comparison:
         if error is None or not error:
             return None if error is None else self.difference != 0
         parts = [(_variance(v) / len(v), len(v) - 1) for v in (self.baseline, self.best)]
-        freedom = sum(part for part, _ in parts) ** 2 / sum(part**2 / less_one for part, less_one in parts)
+        whole = sum(part for part, _ in parts)
+        freedom = whole * whole / sum(part * part / less_one for part, less_one in parts)
         return abs(self.difference) > error * _T[max(f for f in _T if f <= max(1.0, freedom))]
 
     @property
@@ -181,7 +183,7 @@ def means(c: Comparison) -> str:
 def _rounded(value: float, c: Comparison) -> str:
     """A mean or a difference, to the second digit of the standard error: what follows says nothing."""
     error = c.standard_error
-    return text.score(round(value, 1 - math.floor(math.log10(error))) if error else value)
+    return text.score(round(value, 1 - math.floor(math.log10(error))) if error and error < math.inf else value)
 
 
 def judgement(c: Comparison) -> str:

@@ -65,7 +65,7 @@ def live_words(live: Live | None) -> list[str]:
     if live is None or live.step is None:
         return []
     parts = [f"step {live.step}"]
-    parts += [f"loss {live.loss:.4f}"] if live.loss is not None else []
+    parts += [f"loss {text.loss(live.loss, 4)}"] if live.loss is not None else []
     parts += [f"{text.quantity(live.tokens_per_second)} tok/s"] if live.tokens_per_second is not None else []
     parts += [f"{text.seconds(live.eta_seconds)} left"] if live.eta_seconds is not None else []
     return [", ".join(parts)]

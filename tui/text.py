@@ -70,6 +70,11 @@ def exact(value: float | None) -> str:
     return score(value, _ROOMY_CELLS)
 
 
+def loss(value: float, decimals: int = 3) -> str:
+    """A training loss: always so many decimals, for it changes while one looks; an absurd one in few cells."""
+    return f"{value:.{decimals}f}" if abs(value) < 1e6 or not math.isfinite(value) else score(value)
+
+
 def delta(value: float | None) -> str:
     """A signed difference in nine cells; empty where there is none. Only nothing at all has no sign."""
     if value is None or not math.isfinite(value):

@@ -195,7 +195,7 @@ def _figures(state: State, width: int) -> list[Part]:
     spark = 40 if vast else 12 if width >= _ROOMY else 6
     fast = text.sparkline(live.speed_curve.points, 24) if vast else ""
     return [
-        part(18, (f"loss {loss:.3f}" if loss is not None else "", "trouble" if diverged else "strong")),
+        part(18, (f"loss {text.loss(loss)}" if loss is not None else "", "trouble" if diverged else "strong")),
         part(12, (text.sparkline(live.loss_curve.points, spark), "accent")),
         part(14, (f"{text.quantity(speed)} tok/s" if speed is not None else "", "")),
         part(4, (fast, "accent")),
