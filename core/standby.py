@@ -134,10 +134,11 @@ class Place:
 
     def _hand_over(self, born: Born, argv: Sequence[str], cwd: Path, told: Mapping[str, Any]) -> bool:
         """Tell a standby which trial it is. False where it has ended already."""
+        waits = born.process.poll() is None  # afterwards it may be a trial that is over already
         tell(self.trial_file, {**told, "control": born.control})
         turn = {"type": "trial", "file": str(self.trial_file), "folder": str(cwd), "argv": list(argv)}
         born.channel.send(turn)
-        return born.process.poll() is None
+        return waits
 
 
 class Standby:

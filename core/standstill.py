@@ -19,8 +19,22 @@ def seconds() -> float:
 
 
 def allowed(train_seconds: float) -> float:
-    """How long one look of a supervisor may take at most: a hundredth of the budget shows in no score."""
+    """How long a supervisor may not look at most: a hundredth of the budget shows in no score."""
     return max(2.0, train_seconds / 100)
+
+
+class Watch:
+    """Of a supervisor that looks again and again: whether it was kept from it."""
+
+    def __init__(self, train_seconds: float) -> None:
+        self._train_seconds = train_seconds
+        self._looked = seconds()
+
+    def looked(self) -> float:
+        """That it has looked just now. How long it had not, in seconds, where that is too long; else 0."""
+        before, self._looked = self._looked, seconds()
+        span = self._looked - before
+        return span if span > allowed(self._train_seconds) else 0.0
 
 
 def words(span: float) -> str:

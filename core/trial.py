@@ -86,12 +86,14 @@ def supervise(
         if order.handover is None:  # there is nothing to wait for: its clock has started
             yield TrialReady(order.number, order.trial, 0.0)
             at_ready()
+        running.watch.looked()
         while running.end is None:
             running.turn()
             for event in running.take_events():
                 yield event
                 if isinstance(event, TrialReady):
                     at_ready()
+                    running.watch.looked()
     finally:
         running.close()
     yield from running.take_events()
@@ -121,6 +123,7 @@ class _Running:
         self._summary: dict[str, float] = {}
         self._peak_mb = 0.0
         self._looked = 0.0
+        self.watch = standstill.Watch(order.budget.train_seconds)
         order.folder.mkdir(parents=True, exist_ok=True)
         self._telemetry = Telemetry(order.folder / "telemetry.jsonl")
         self._log = CappedLog(order.folder / "log")
@@ -144,9 +147,9 @@ class _Running:
 
     def turn(self) -> None:
         """Wait a moment for something to happen, then look at everything once. Void is what stood still meanwhile."""
-        began, held = standstill.seconds(), self._hold.held
+        held = self._hold.held
         self._look()
-        if (span := standstill.seconds() - began) > standstill.allowed(self.order.budget.train_seconds) and not held:
+        if (span := self.watch.looked()) and not held:
             self.end, self._reason, self._done = "void", standstill.words(span), self._clock()
 
     def _look(self) -> None:

@@ -38,6 +38,12 @@ TOY_SOURCE = 'RATE = 0.5\nprint("loss:", (RATE - 0.3) ** 2)\n'
 RATES = {"better": "0.4", "worse": "0.9", "crash": "1 / 0", "better still": "0.35"}
 
 
+def pytest_configure() -> None:
+    """Started in the background by a shell, all that we start would ignore ctrl+c."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Caches, locks and data folders of this test alone, so that tests can run beside a real run."""
