@@ -28,6 +28,7 @@ from core.locks import lock, lock_device
 from tui import starting
 from tui.app import Cockpit, Left
 from tui.screens.start import StartScreen
+from tui.screens.start_fields import Choice
 from tui.screens.start_run import StartRunScreen
 from tui.screens.start_workspace import place, trouble
 from tui.screens.waiting import WaitingScreen
@@ -126,6 +127,15 @@ async def test_the_mouse_starts_too(toy: Path) -> None:
         await pilot.click("#start")
         await until(pilot, lambda: app.attached)
     ended(toy / ".autoresearch" / "clicked")
+
+
+async def test_a_page_that_closes_takes_no_more_news(toy: Path) -> None:
+    page = StartRunScreen(Options(str(toy)))
+    async with start_page(page):
+        device = page.query_one("#device", Choice)
+        await device.query("SelectOverlay").remove()  # as when the page is left while a backend is still being asked
+        device.offer([("a card that was found late", "cuda:1")])
+        assert "cuda:1" not in [value for _, value in device.choices]
 
 
 # --- what is refused, and where

@@ -180,6 +180,7 @@ def test_a_terminal_that_knows_no_size_is_shown_all_the_same() -> None:
     import fcntl
     import os
     import pty
+    import select
     import struct
     import termios
 
@@ -192,7 +193,9 @@ def test_a_terminal_that_knows_no_size_is_shown_all_the_same() -> None:
             place.show(["run nov20: running", "x" * 100])
             place.show(["run nov20: done"])
             place.leave()
-        written = os.read(ours, 4096).decode()
+        written = ""
+        while "done" not in written and select.select([ours], [], [], 5.0)[0]:  # it comes in pieces
+            written += os.read(ours, 4096).decode()
     finally:
         os.close(theirs)
         os.close(ours)

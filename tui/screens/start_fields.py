@@ -41,7 +41,7 @@ class Choice(Select[str], inherit_bindings=False):
 
     def offer(self, choices: Sequence[Words]) -> None:
         """Other choices; what is chosen stays, if it is one of them."""
-        if list(choices) == self.choices or not self.children:  # without children: the page is closing
+        if list(choices) == self.choices or not self.query("SelectOverlay"):  # without it: the page is closing
             return
         was, self.choices = self.value, list(choices)
         with self.prevent(Select.Changed):

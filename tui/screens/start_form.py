@@ -78,10 +78,15 @@ class StartForm(Screen[None]):
 
         self.call_after_refresh(self._cap)
 
+    @property
+    def gone(self) -> bool:
+        """Whether the user has left the page: its entries may be taken down already."""
+        return self not in self.app.screen_stack
+
     def _cap(self) -> None:
         """Let the entries have the rows that they fill, and no more; where there are fewer, they scroll."""
         rows = sum(field.outer_size.height for field in self._fields.values() if field.display)
-        self.query_one("#fields").styles.max_height = max(1, rows)
+        self.query("#fields").set_styles(f"max-height: {max(1, rows)};")
 
     def _line(self, name: str) -> Line:
         entry = self._fields[name].entry

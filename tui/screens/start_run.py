@@ -85,6 +85,8 @@ class StartRunScreen(StartForm):
         """Have each backend say what it finds here; that takes moments, on a machine with cards longer."""
         for name in self.tasks.backends or tuple(starting.PRODUCTS):
             said = await asyncio.to_thread(check, name)
+            if self.gone:
+                return
             if said is not None:
                 self.backends[name] = starting.backend_of(name, said)
             self._fit()
@@ -97,7 +99,9 @@ class StartRunScreen(StartForm):
         """Look at what the page comes to, a moment after the last key."""
         await asyncio.sleep(PATIENCE_SECONDS)
         wish, wrong = starting.options_of(self.chosen, self.tasks, self.given)
-        self._show(await asyncio.to_thread(_look, wish, self._keys), wrong)
+        outlook = await asyncio.to_thread(_look, wish, self._keys)
+        if not self.gone:
+            self._show(outlook, wrong)
 
     def _look_again(self) -> None:
         if not any(worker.group == "look" and worker.is_running for worker in self.workers):
