@@ -19,7 +19,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from core import sandbox
+from core import sandbox, standstill
 from core.channel import Channel, finite
 from core.control import Control
 from core.facts import fact
@@ -28,7 +28,6 @@ from core.task import Metric
 from core.trial import End, tell
 
 _POLL_SECONDS = 0.1
-_STOOD_STILL_SECONDS = 2.0
 _REASONS = ("nan", "no checkpoint", "bad checkpoint", "serve failed")
 
 
@@ -81,14 +80,12 @@ class Evaluation:
         if self._process is None:
             return Answer("crash", f"evaluate cannot be started: {self._failure}")
         self._channel.go()
-        deadline = time.monotonic() + limit_seconds
+        deadline, watch = time.monotonic() + limit_seconds, standstill.Watch(0.0)
         with sandbox.end_of(self._process) as ended:
             while self._process.poll() is None:
-                began = time.monotonic()
                 select.select([control.wake.fileno(), *ended], [], [], _POLL_SECONDS)
                 control.calm()
-                if (span := time.monotonic() - began) > _STOOD_STILL_SECONDS:
-                    deadline += span  # it was stopped with us: its time is no part of the score
+                deadline += watch.looked()  # it was stopped with us: its time is no part of the score
                 if control.stopping_now:
                     return Answer("void", "stopped by the user")
                 if control.take_skip():

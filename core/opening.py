@@ -102,7 +102,8 @@ def _resume(options: Options, progress: Callable[[str], None]) -> Run:
     task = parse(started.task_folder, started.task, run_folder / "journal.jsonl")
     engine = _limits(options, history, task)
     _check_branch(workspace, history)
-    agent = agents.Absent() if engine.only_asked else agents.get(started.agent, started.seed, engine.agent_options)
+    name = started.agent
+    agent = agents.Absent(name) if engine.only_asked else agents.get(name, started.seed, engine.agent_options)
     check_use(started.agent, options.max_dollars, options.max_tokens)  # one that it has had is no reason to end here
     check_cap(started.agent, engine.agent_options, engine.max_dollars)
     check_token_cap(started.agent, engine.agent_options, engine.max_tokens)
@@ -172,6 +173,10 @@ def _limits(options: Options, history: History, task: Task) -> EngineStarted:
         hours = history.active_seconds / 3600 + options.hours
     if only_asked:
         _check_asked(options, history)
+        if (options.hours, options.max_dollars, options.max_tokens) != (None, None, None):
+            raise UsageError(
+                "--experiments 0 does further trials alone: it takes no --hours, --max-dollars, --max-tokens"
+            )
     finished = history.pending is None and not history.asked_again and bool(history.experiments)
     if finished and not only_asked and experiments is not None and done >= experiments:
         run_folder = Path(options.workspace) / RUNS / history.run.tag

@@ -149,7 +149,7 @@ class _Running:
         """Wait a moment for something to happen, then look at everything once. Void is what stood still meanwhile."""
         held = self._hold.held
         self._look()
-        if (span := self.watch.looked()) and not held:
+        if (span := self.watch.looked()) and not held and self.end != "skipped":
             self.end, self._reason, self._done = "void", standstill.words(span), self._clock()
 
     def _look(self) -> None:

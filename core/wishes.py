@@ -107,6 +107,8 @@ class Wishes:
         run, number = self._run, _number(command, details)
         history = run.journalled()
         proposed, awaited = history.waiting, history.pending.awaited if history.pending else None
+        if history.aside and history.aside.awaited:
+            raise UsageError(f"another trial runs first; #{history.aside.number} waits for your answer after it")
         if proposed is None:
             raise UsageError("no proposal waits for an answer; `approval on` makes the next ones wait")
         if proposed.number != number:
@@ -136,6 +138,8 @@ def check_again(h: History, number: int) -> None:
     if not any(e.number == number for e in h.experiments):
         known = f"0 to {h.experiments[-1].number} are" if h.experiments else "none is yet"
         raise UsageError(f"#{number} is not finished, so it cannot have another trial; {known}")
+    if h.experiments[0].verdict.outcome == "crash":
+        raise UsageError("its baseline crashed, so the run cannot go on; mend the artifact and start a new one")
 
 
 def _refuse_while_stopping(run: Run, number: int) -> None:

@@ -31,6 +31,7 @@ from tui.options import (
     EXPERIMENTS,
     HOURS,
     KEEP_CHECKPOINTS,
+    MORE,
     SEED,
     TAG,
     WORKSPACE,
@@ -145,7 +146,7 @@ def run(
 @TAG
 @viewer
 @WORKSPACE
-@EXPERIMENTS
+@MORE
 @HOURS
 @KEEP_CHECKPOINTS
 @model_flags
@@ -154,7 +155,7 @@ def resume(tag: str | None, plain: bool, as_json: bool, workspace: Path | None, 
     --max-dollars and --max-tokens are new caps in all, what it has spent included."""
     folder = find(workspace, tag, here=True)
     if control.alive(folder):
-        if any(given not in (None, False) for given in wish.values()):
+        if any(given is not None and given is not False for given in wish.values()):
             raise UsageError(f"run {folder.name} is going on; its limits can be changed when it has stopped")
         click.echo(f"{folder.name}: {control.send(folder, 'resume')}")
         return 0
@@ -164,7 +165,8 @@ def resume(tag: str | None, plain: bool, as_json: bool, workspace: Path | None, 
     h = report.history(folder)
     wish["agent"] = h.run.agent if h.run else "search"
     options = Options(workspace=str(folder.parent.parent), resume=folder.name)
-    options = _with_agent(options, wish, before=h.engine.agent_options if h.engine else {})
+    told = h.engine.agent_options if h.engine else {}
+    options = _with_agent(options, wish, keyless=wish["experiments"] == 0, before=told)
     return watch(launch(options, say), plain=plain, as_json=as_json, new=False)
 
 

@@ -19,6 +19,9 @@ BUDGET = click.option("--budget", type=float, metavar="S", help="Training second
 EXPERIMENTS = click.option(
     "--experiments", type=int, metavar="N", help="Stop after N experiments; 0: the baseline alone."
 )
+MORE = click.option(
+    "--experiments", type=int, metavar="N", help="So many more; 0: only the further trials that were asked for."
+)
 HOURS = click.option(
     "--hours",
     type=float,

@@ -150,7 +150,7 @@ class Comparison:
             return None if error is None else self.difference != 0
         parts = [(_variance(v) / len(v), len(v) - 1) for v in (self.baseline, self.best)]
         whole = sum(part for part, _ in parts)
-        freedom = whole * whole / sum(part * part / less_one for part, less_one in parts)
+        freedom = 1 / sum((part / whole) ** 2 / less_one for part, less_one in parts)
         return abs(self.difference) > error * _T[max(f for f in _T if f <= max(1.0, freedom))]
 
     @property
@@ -160,7 +160,8 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         names = ("baseline", "best", "difference", "standard_error", "stands_out", "gains")
-        return {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in names}
+        return {name: None if value in (math.inf, -math.inf) else value for name, value in found.items()}
 
 
 def comparison(h: History) -> Comparison | None:

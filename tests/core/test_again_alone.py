@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import ended, git, history, kill_engine, until, waits
+from conftest import autoresearch, ended, git, history, kill_engine, until, waits
 from test_again import noisy, rates  # noqa: F401 - a fixture
 from test_approval import events
 
@@ -98,4 +98,25 @@ def test_without_one_to_do_it_is_refused(noisy, engines):  # noqa: F811
     for again, said in (((), r"none was; ask for one with: autoresearch again N t"), ((7,), "#7 is not finished")):
         with pytest.raises(UsageError, match=said):
             launch(Options(str(noisy), resume="t", experiments=0, again=again), lambda line: None)
+    with pytest.raises(UsageError, match="takes no --hours"):
+        launch(Options(str(noisy), resume="t", experiments=0, again=(0,), hours=2.0), lambda line: None)
     assert (folder / "journal.jsonl").read_bytes() == before
+
+
+def test_a_run_whose_baseline_crashed_has_no_further_trials(noisy, engines):  # noqa: F811
+    (noisy / "train.py").write_text("1 / 0\n")
+    git(noisy, "commit", "-qam", "broken")
+    folder = engines(Options(str(noisy), tag="t", experiments=0))
+    ended(folder)
+    with pytest.raises(UsageError, match="its baseline crashed, so the run cannot go on"):
+        launch(Options(str(noisy), resume="t", experiments=0, again=(0,)), lambda line: None)
+
+
+def test_it_is_no_wish_for_a_run_that_is_going_on(noisy, engines):  # noqa: F811
+    folder = engines(Options(str(noisy), agent=rates(noisy, "0.4"), tag="t", experiments=1))
+    control.send(folder, "pause")
+    done = autoresearch("resume", "t", "--experiments", "0", cwd=noisy)
+    assert done.returncode == 2
+    assert "is going on; its limits can be changed when it has stopped" in done.stderr
+    assert control.send(folder, "resume")
+    ended(folder)

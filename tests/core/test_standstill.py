@@ -17,6 +17,7 @@ from thinker import close, events, opened, record
 
 from core import control
 from core import events as ev
+from core.control import Control
 from core.evaluator import Evaluation
 from core.journal import read
 from core.launch import Options
@@ -72,6 +73,18 @@ def test_a_trial_that_is_paused_meanwhile_goes_on(slow, engines):
     control.send(folder, "resume")
     (measured,) = ended(folder).experiments
     assert (measured.trial, measured.verdict.outcome) == (1, "keep")
+
+
+def test_a_skip_is_not_lost_over_it(toy, monkeypatch):
+    monkeypatch.setattr("core.standstill.allowed", lambda train_seconds: -1.0)
+    run = opened(toy)
+    record(run, propose, commit)
+    asked = iter([False, True])  # one that came too late for the trial before; in the middle of this
+    monkeypatch.setattr(Control, "take_skip", lambda self: next(asked, False))
+    record(run, measure)
+    close(run)
+    assert not events(run, ev.TrialVoid)
+    assert run.in_flight.crashed.reason == "skipped"
 
 
 def test_what_stands_still_each_time_is_no_accident(toy, monkeypatch):

@@ -93,6 +93,13 @@ def test_the_whole_gain_is_judged_by_the_spread(baseline, best, better: str, sai
     assert told.startswith("further trials: ")
 
 
+@pytest.mark.parametrize("spread", [1e-160, 1e160, 1e308])
+def test_no_spread_is_too_absurd_to_be_judged(spread: float) -> None:
+    c = Comparison(3, (0.0, spread), (-spread, -2 * spread if spread < 1e300 else 0.0), "min")
+    assert "n = 2 and 2" in judgement(c)
+    assert "Infinity" not in json.dumps(c.as_json())
+
+
 def test_means_have_the_digits_that_the_spread_leaves() -> None:
     shown = means(Comparison(7, (574.1, 573.2, 572.9), (549.3, 542.0, 540.5), "min"))
     assert shown == "the baseline 574.1, 573.2, 572.9, mean 573.4; #7 549.3, 542, 540.5, mean 543.9"
@@ -231,7 +238,7 @@ def test_again_of_a_run_that_is_over_starts_an_engine_for_it(toy, engines):
     folder = Night(toy).run(engines, 1000, "0.4")
     done = autoresearch("again", "1", cwd=toy)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "t: another trial of #1 begins; the engine is there for it alone\n"
+    assert done.stdout == "t: an engine begins 1 further trial of #1 of at most 5 s, 5 s in all, and no proposal\n"
     assert "1 further trial of #1 of at most 5 s" in done.stderr
     h = ended(folder)
     assert [len(e.repeats) for e in h.experiments] == [0, 1]

@@ -37,6 +37,9 @@ def test_every_match_stands_out_and_nothing_else() -> None:
     assert [words for words, style in lit(pieces, sought("16")) if "match" in style] == ["16"], "no line number"
     assert not holds(pieces, sought("16 + lr"))
     assert list(lit(pieces, sought("(a+"))) == pieces, "it is no pattern"
+    split = [("aXX", "string"), ("XXb", "")]
+    assert list(lit(split, sought("xxxx"))) == [("a", "string"), ("XX", "string match"), ("XX", " match"), ("b", "")]
+    assert len(list(lit([("ab" * 50_000, "")], sought("a")))) == 100_000, "a line of any length, in one pass"
 
 
 def told(row: list[tuple[str, str]]) -> str:

@@ -14,9 +14,23 @@ _FURNITURE = {"gutter", "track"}  # line numbers and frames: never wanted in wha
 
 def lit(pieces: Sequence[Piece], sought: re.Pattern[str] | None, mark: str = "match") -> Sequence[Piece]:
     """The pieces, wherever they hold what is searched for with the style of a match added."""
-    for found in sought.finditer(_read(pieces)) if sought else ():
-        pieces = list(marked(pieces, *found.span(), mark))
-    return pieces
+    spans = [found.span() for found in sought.finditer(_read(pieces))] if sought else []
+    return list(_lit(pieces, spans, mark)) if spans else pieces
+
+
+def _lit(pieces: Sequence[Piece], spans: Sequence[tuple[int, int]], mark: str) -> Iterator[Piece]:
+    """In one pass: a line may hold thousands. `spans` follow each other."""
+    at = i = 0
+    for words, style in pieces:
+        begin, end = at, at + len(words)
+        while at < end:
+            while i < len(spans) and spans[i][1] <= at:
+                i += 1
+            start, stop = spans[i] if i < len(spans) else (end, end)
+            inside = start <= at
+            until = min(end, stop if inside else start)
+            yield words[at - begin : until - begin], f"{style} {mark}" if inside else style
+            at = until
 
 
 def holds(pieces: Sequence[Piece], sought: re.Pattern[str]) -> bool:
