@@ -93,6 +93,21 @@ def _none_granted(command: Command, details: Details) -> None:
     return
 
 
+def _listening(path: Path) -> socket.socket:
+    """At a socket there. The lock is ours: one that lies there already is a dead engine's."""
+    folder = path.parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    refuse_foreign(folder)
+    if stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        folder.chmod(0o700)
+    path.unlink(missing_ok=True)
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    server.bind(str(path))
+    path.chmod(0o600)
+    server.listen(16)
+    return server
+
+
 class Control:
     """What the user wants of the engine, as flags. `wake` becomes readable whenever one of them changes.
 
@@ -126,7 +141,7 @@ class Control:
         self._over = False  # the loop has ended
         self._tag, self._closed = run_folder.name, False
         self._path = socket_path(run_folder)
-        self._server = self._listen()
+        self._server = _listening(self._path)
         self._door = threading.Thread(target=self._serve, name="control", daemon=True)
         self._door.start()
 
@@ -248,19 +263,6 @@ class Control:
                 self.stopping_now, self.paused = True, False
                 return "stops now" + _AND_THEN.get(phase, "")
         raise UsageError(f"{command}: no run here that could do that")
-
-    def _listen(self) -> socket.socket:
-        folder = self._path.parent
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        refuse_foreign(folder)
-        if stat.S_IMODE(folder.stat().st_mode) & 0o077:
-            folder.chmod(0o700)
-        self._path.unlink(missing_ok=True)  # the lock is ours: a socket that lies here is a dead engine's
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        server.bind(str(self._path))
-        self._path.chmod(0o600)
-        server.listen(16)
-        return server
 
     def _serve(self) -> None:
         while True:

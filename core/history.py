@@ -33,6 +33,7 @@ class History:
     paused: ev.RunPaused | None = None
     paused_since: float | None = None
     ended: ev.RunEnded | None = None
+    ended_before: ev.RunEnded | None = None  # how it had ended when engines came for further trials alone
     refused: int = 0
     last_refusal: ev.ProposalRefused | None = None
     notes: tuple[Note, ...] = ()
@@ -117,7 +118,9 @@ def reduce(h: History, event: ev.Event, time: float) -> History:
             return replace(h, run=event, started_at=time)
         case ev.EngineStarted():
             phase: Phase = "approving" if h.waiting else "starting"
-            return replace(h, engine=event, ended=None, paused=None, paused_since=None, phase=phase, waits=None)
+            before = h.ended_before if h.engine and h.engine.only_asked else h.ended
+            h = replace(h, engine=event, ended=None, ended_before=before)
+            return replace(h, paused=None, paused_since=None, phase=phase, waits=None)
         case ev.RunPaused():
             return replace(h, paused=event, paused_since=time, waits=None)
         case ev.RunContinued():
@@ -274,4 +277,5 @@ def _repeated(h: History, number: int) -> History:
     )
     at = h.asked_again.index(number) if number in h.asked_again else len(h.asked_again)
     left = (*h.asked_again[:at], *h.asked_again[at + 1 :])
-    return replace(h, experiments=experiments, asked_again=left, pending=h.aside, aside=None, phase="starting")
+    phase: Phase = "approving" if h.aside and h.aside.awaited else "starting"
+    return replace(h, experiments=experiments, asked_again=left, pending=h.aside, aside=None, phase=phase)

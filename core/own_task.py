@@ -5,12 +5,14 @@ Where no repository is, one is made; in a repository of the user's nothing is co
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shlex
+import shutil
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from core.errors import UsageError
@@ -21,6 +23,8 @@ from core.workspace import create
 EXAMPLE = "solve.py"
 SECONDS = 300.0
 MOST_FILES, MOST_BYTES = 1000, 20_000_000  # that are committed without having been named
+_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+_OPERATOR = re.compile(r"&&?|\|\|?|>>?|<|;")  # of a shell
 _PASSED_OVER = frozenset({"__pycache__", "node_modules", "venv", "env", "site-packages"})
 
 _EXAMPLE_SOURCE = '''\
@@ -96,34 +100,73 @@ def begin(folder: Path, wish: OwnTask, say: Callable[[str], None]) -> None:
     Raises UsageError; then nothing was written. `say` gets a line on each thing that was chosen.
     """
     folder = folder.absolute()
+    _refuse_other_than_utf8((str(folder), *wish.files, *filter(None, (wish.command, wish.metric, wish.pattern))))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: not a folder; name one, or none for this one")
     if (folder / "task.toml").exists():
         raise UsageError(f"{folder / 'task.toml'}: there is one already; edit it, or name another folder")
     files = wish.files or _found(folder)
+    _refuse_other_than_utf8(files)
     example = not files
     files = files or (EXAMPLE,)
     text = _written(folder, files, wish)
     task = parse("", tomllib.loads(text), folder / "task.toml")
-    new = {"task.toml": text}
-    new |= {EXAMPLE: _EXAMPLE_SOURCE} if example else {}
+    new = {EXAMPLE: _EXAMPLE_SOURCE} if example else {}
     if not (folder / "program.md").exists():
         better = "as low as you can" if wish.direction == "min" else "as high as you can"
         new["program.md"] = _PROGRAM.format(metric=task.metric.name, better=better, files=_listed(files))
     if not example:
         check_files(folder, parse("", {**tomllib.loads(text), "task": {"name": "-", "artifact": files}}))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in new.items():
-            (folder / name).write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    new["task.toml"] = text
+    told = _write(folder, new, sorted({*new, "program.md", *files}))
     better = "lower" if task.metric.direction == "min" else "higher"
     runs = task.commands["train"].replace("{python}", "python")
     say(f"made {', '.join(new)} in {folder}")
     read = f"{task.metric.name}, read from its output: {better} is better"
     say(f"agents edit {_listed(files)}; a trial runs `{runs}`; {read}")
-    _commit(folder, sorted({*new, "program.md", *files}), say)
+    for line in told:
+        say(line)
+
+
+def _write(folder: Path, new: Mapping[str, str], named: Sequence[str]) -> list[str]:
+    """Write and commit, or leave the folder as it was and raise UsageError. Returns what is to be said of git."""
+    root = next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+    was_there = folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in new.items():
+            (folder / name).write_text(content, encoding="utf-8")
+        return _left_to_the_user(folder, root, named) if root else _committed(folder, named)
+    except OSError as error:
+        for name in new:
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+        if root is None:
+            shutil.rmtree(folder / ".git", ignore_errors=True)
+        if not was_there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        where = error.filename or folder
+        mend = "see to its rights and to the space left, then init again"
+        raise UsageError(f"{where}: cannot be read or written: {error.strerror or error}; {mend}") from None
+
+
+def _refuse_other_than_utf8(texts: Iterable[str]) -> None:
+    for text in texts:
+        if not _is_utf8(text):
+            raise UsageError(f"{_shown(text)}: not UTF-8, which task.toml and git's paths must be; rename it")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(name: str) -> str:
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _found(folder: Path) -> tuple[str, ...]:
@@ -141,6 +184,9 @@ def _written(folder: Path, files: Sequence[str], wish: OwnTask) -> str:
         if not files[0].endswith(".py"):
             raise UsageError(f"--file {files[0]}: how is it run? name that with --command")
         command = f"{{python}} {shlex.quote(files[0])}"
+    elif operator := _OPERATOR.search(_QUOTED.sub("", command)):
+        mend = "write the line into a script and name that, or quote it whole behind `sh -c`"
+        raise UsageError(f"--command: no shell runs it, so `{operator[0]}` would be an argument; {mend}")
     seconds = SECONDS if wish.seconds is None else wish.seconds
     return _TASK.format(
         name=_quoted(folder.name or "own"),
@@ -156,7 +202,9 @@ def _written(folder: Path, files: Sequence[str], wish: OwnTask) -> str:
 
 def _quoted(text: str) -> str:
     """As TOML has it: verbatim where it can be, for a pattern is full of backslashes."""
-    return f"'{text}'" if "'" not in text and text.isprintable() else json.dumps(text, ensure_ascii=False)
+    if "'" not in text and text.isprintable():
+        return f"'{text}'"
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # which JSON leaves and TOML refuses
 
 
 def _listed(files: Sequence[str]) -> str:
@@ -166,21 +214,44 @@ def _listed(files: Sequence[str]) -> str:
 # --- what git gets ---------------------------------------------------------------------------------------------------
 
 
-def _commit(folder: Path, named: Sequence[str], say: Callable[[str], None]) -> None:
-    root = next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
-    if root is not None:
-        there = "" if folder == Path.cwd() else f" -C {shlex.quote(str(folder))}"
-        say(f"a run begins with what is committed, and {root} is yours; so first:")
-        say(f'  git{there} add {shlex.join(named)} && git{there} commit -m "a task"')
-        return
-    others = sorted({*_others(folder)} - {*named})
-    size = sum((folder / name).stat().st_size for name in others)
-    if len(others) > MOST_FILES or size > MOST_BYTES:
-        say(f"committed {_listed(named)} alone; the {len(others)} other files here ({size / 1e6:,.0f} MB) are too many")
-        say("a trial sees what is committed: add what it needs with git, or name its folder under link in task.toml")
-        others = []
-    create(folder, "autoresearch: a task", [*named, *others])
-    say(f"made a repository of {folder.name}{', with all that lies here' if others else ''}")
+def _left_to_the_user(folder: Path, root: Path, named: Sequence[str]) -> list[str]:
+    there = "" if folder == Path.cwd() else f" -C {shlex.quote(str(folder))}"
+    names = shlex.join(named)
+    return [
+        f"a run begins with what is committed, and {root} is yours; so first:",
+        f'  git{there} add {names} && git{there} commit -m "a task" -- {names}',
+    ]
+
+
+def _committed(folder: Path, named: Sequence[str]) -> list[str]:
+    told: list[str] = []
+    others: list[str] = []
+    left_out: list[str] = []
+    size = 0
+    for name in _others(folder):
+        if name in named:
+            continue
+        if not (_is_utf8(name) and os.access(folder / name, os.R_OK)):
+            left_out.append(_shown(name))
+            continue
+        others.append(name)
+        size += (folder / name).stat().st_size
+        if len(others) > MOST_FILES or size > MOST_BYTES:
+            limit = f"{MOST_FILES:,} files, {MOST_BYTES / 1e6:,.0f} MB"
+            told.append(
+                f"committed {_listed(named)} alone: what else lies here is more than is committed unasked ({limit})"
+            )
+            told.append(
+                "a trial sees what is committed: add what it needs with git, or name its folder under link in task.toml"
+            )
+            others, left_out = [], []
+            break
+    create(folder, "autoresearch: a task", named, sorted(others))
+    told.append(f"made a repository of {folder.name}{', with all that lies here' if others else ''}")
+    if left_out:
+        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        told.append(f"but not {_listed(sorted(left_out)[:3])}{more}: not readable, or the name is not UTF-8")
+    return told
 
 
 def _others(folder: Path) -> Iterator[str]:

@@ -62,7 +62,6 @@ class Run:
         self.standby = Standby(work, waits, self.device)
         self.awake = Awake()
         self.stood_still = 0  # trials in a row that were void for that
-        self._ended_before = history.ended
         self._frozen, self._fingerprint = started.frozen, started.fingerprint or None
         self._journal = journal
         self._recording = threading.Lock()
@@ -174,9 +173,12 @@ class Run:
 
     def last_words(self) -> RunEnded:
         """How it ends by itself. What was done before an engine came for further trials alone is done after them."""
-        limits, before = self.history.engine, self._ended_before
+        limits, before = self.history.engine, self.history.ended_before
         if limits is not None and limits.only_asked and not self._all_proposed:
-            return before if before and before.reason == "done" else RunEnded("stopped", ASKED_IS_DONE)
+            if before and before.reason == "done":
+                return before
+            failed = f"; before it the run had failed: {before.message}" if before and before.reason == "failed" else ""
+            return RunEnded("stopped", f"{ASKED_IS_DONE}{failed}")
         return RunEnded("done", "the limit was reached")
 
     # --- what the loop asks for --------------------------------------------------------------------------------------

@@ -212,16 +212,21 @@ class Workspace:
         return Path(os.path.realpath(git / file.read_text().strip())) if file.exists() else git
 
 
-def create(folder: Path, message: str, paths: Sequence[str] | None = None) -> str:
-    """Make a repository of this folder and commit everything in it, or these paths. Returns the commit's id."""
-    repo = pygit2.init_repository(str(folder), initial_head="main")
-    if paths is None:
-        repo.index.add_all()
-    for path in paths or ():
-        if not repo.path_is_ignored(path):
+def create(folder: Path, message: str, paths: Sequence[str] | None = None, others: Sequence[str] = ()) -> str:
+    """Make a repository of this folder and commit everything in it, or these paths, and others if not ignored.
+
+    Returns the commit's id. Raises OSError.
+    """
+    try:
+        repo = pygit2.init_repository(str(folder), initial_head="main")
+        if paths is None:
+            repo.index.add_all()
+        for path in (*(paths or ()), *(o for o in others if not repo.path_is_ignored(o))):
             repo.index.add(path)
-    repo.index.write()
-    return _first_commit(repo, message)
+        repo.index.write()
+        return _first_commit(repo, message)
+    except pygit2.GitError as error:
+        raise OSError(errno.EIO, str(error), str(folder)) from None
 
 
 def private_copy(workspace: Workspace, commit: str, folder: Path) -> None:

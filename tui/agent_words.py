@@ -72,6 +72,13 @@ def reads_notes(history: History) -> bool:
     return history.run is None or history.run.agent.partition(":")[0] not in ("search", "scripted")
 
 
+def steering(history: History) -> str:
+    """What stands above a note that is being written."""
+    if reads_notes(history):
+        return "steer: a note to the agent, for its next proposals"
+    return f"steer: {name(history)} reads no notes, and will propose as before"
+
+
 def no_ideas(entry: Experiment | Pending) -> str:
     """Why the agent that has the ideas could not be asked, so that this one is a number of the search's."""
     told = details_of(entry).get("no_ideas")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from textual import work
 from textual.command import Provider
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
 from core.commands import Command
 from core.launch import command_for, resume_command
@@ -119,8 +119,8 @@ class Cockpit(OutputWindow):
         self.leaving = Leaving(self)
         self.relaunch = Relaunch(self)
 
-    def _news(self, brief: bool = False) -> str:
-        return "" if self.read_only else super()._news(brief)
+    def _news(self) -> tuple[str, str]:
+        return ("", "") if self.read_only else super()._news()
 
     def _take(self, state: State) -> None:
         super()._take(state)
@@ -140,6 +140,7 @@ class Cockpit(OutputWindow):
     def on_unmount(self) -> None:
         self._remember()
         self.approval.close()
+        self.relaunch.call_off()
 
     # --- commands to the engine
 
@@ -214,10 +215,7 @@ class Cockpit(OutputWindow):
 
     async def action_steer(self) -> None:
         """A note to the agent."""
-        title = "steer: a note to the agent, for its next proposals"
-        if not agent_words.reads_notes(self.state.history):
-            title = f"steer: {agent_words.name(self.state.history)} reads no notes, and will propose as before"
-        await self.type("steer", "text", title)
+        await self.type("steer", "text", agent_words.steering(self.state.history))
 
     async def type(self, command: Command, field: str, title: str, empty: bool = False, **details: object) -> None:
         """Have words typed and send them in this field; until the engine has taken them they are kept."""
@@ -285,10 +283,4 @@ class Cockpit(OutputWindow):
 
     def action_interrupt(self) -> None:
         """Ctrl-C: copy what is marked; else, the second time, stop the run now."""
-        if self.screen.get_selected_text():
-            self.action_copy()
-            self.screen.clear_selection()
-            return
-        if isinstance(self.screen, ModalScreen):
-            self.screen.dismiss(None)
         self.leaving.interrupt()

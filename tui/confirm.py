@@ -62,6 +62,9 @@ def confirm(tag: str | None, workspace: Path | None, seeds: int) -> int:
         except KeyboardInterrupt:
             return _interrupted(folder)
     history = pick(folder).history
+    if history.incumbent != best:
+        changed = f"the best is #{history.incumbent} by now, for the engine first judged what it had measured"
+        raise RunFailed(f"run {folder.name}: {changed}; compare it with: {command_for(folder, 'confirm')}")
     compared = comparison(history)
     if compared is None:
         failed = [r.reason for e in history.experiments for r in e.repeats if r.measurement is None]

@@ -119,6 +119,8 @@ class Feed:
             if known:
                 events.append(known)
         self.state = fold(self.state, events)
+        if self.state.alive is False and any(isinstance(event, ev.EngineStarted) for event, _ in events):
+            self._greet_engine()
         if not self._journal.more:
             self._read_trial()
             self._read_log()
@@ -148,6 +150,11 @@ class Feed:
         alive = self._alive(self.run_folder)
         if alive is not self.state.alive:
             self.state = replace(self.state, alive=alive, recorded=self.state.recorded and not alive)
+
+    def _greet_engine(self) -> None:
+        # What was seen before it came is no word on it. That it has gone is for the next reading to say.
+        if self._alive(self.run_folder):
+            self.state = replace(self.state, alive=True, recorded=False)
 
     def _read_trial(self) -> None:
         live = self.state.live

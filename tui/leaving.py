@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal
 
+from textual.screen import ModalScreen
+
 from core.launch import back_command, command_for
 from tui.going_on import sibling
 from tui.repeats import unconfirmed
@@ -53,8 +55,14 @@ class Leaving:
             self._stop(choice)
 
     def interrupt(self) -> None:
-        """Ctrl-C: the first time say what the second does, which is to stop the run now and leave."""
+        """Ctrl-C: copy what is marked; else the first time say what the second does: stop the run now and leave."""
         cockpit, now = self._cockpit, time.monotonic()
+        if cockpit.screen.get_selected_text():
+            cockpit.action_copy()
+            cockpit.screen.clear_selection()
+            return
+        if isinstance(cockpit.screen, ModalScreen):
+            cockpit.screen.dismiss(None)
         again = now - self._interrupted_at <= INTERRUPT_SECONDS
         self._interrupted_at = now
         if self._nothing_to_ask:
@@ -92,6 +100,9 @@ class Leaving:
         """Leave a run that is over, or only looked at, or about to end."""
         if self._stopping and not self._cockpit.over:
             self._cockpit.exit(Left("stop-now", self._from_there("is about to end")))
+        elif self._cockpit.relaunch.starting:
+            resume = command_for(self._cockpit.run_folder, "resume")
+            self._cockpit.exit(Left("over", f"the engine that was about to start is called off; `{resume}` goes on"))
         else:
             self._cockpit.exit(Left("over", "" if self._cockpit.read_only else self._detail))
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -69,6 +70,8 @@ class _Follower:
                     self._say(*tell(line.event, state))
             if self.feed.behind:
                 continue
+            if not first and not self.as_json:
+                self._say(*waits_again([line.event for line in lines], state))
             if first and not from_start and not self.as_json and state.history.run:
                 self._say(*introduce(state), *attach(state))
             ended = state.history.ended
@@ -218,6 +221,14 @@ def awaited(event: ev.ApprovalAwaited, state: State) -> list[str]:
         changes[CHANGES_TOLD:] = [f"    … {more} more lines: {whole}"]
     answers = f'{yes}   or   {no} --reason "…"'
     return [f"{numbered(event.number)} waits for your yes; it changes", *changes, f"answer with: {answers}"]
+
+
+def waits_again(news: Iterable[ev.Event | None], state: State) -> list[str]:
+    """The proposal that waits once more, after the trial that another engine had begun."""
+    p = state.history.pending
+    back = any(isinstance(event, ev.AgainDone) for event in news)
+    left = state.history.engine is not None and state.history.engine.only_asked
+    return awaited(p.awaited, state) if back and not left and p and p.awaited else []
 
 
 def again_line(state: State, experiment: Experiment) -> str:

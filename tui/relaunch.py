@@ -12,6 +12,8 @@ from tui import agent_words, text
 from tui.going_on import as_typed_here, limits_to_go_on, question_to_go_on
 
 if TYPE_CHECKING:
+    import subprocess
+
     from tui.app import Cockpit
 
 
@@ -19,7 +21,9 @@ class Relaunch:
     """Starts one at a time; what becomes of it is said where the answers of an engine stand."""
 
     def __init__(self, cockpit: Cockpit) -> None:
-        self._cockpit, self._starting = cockpit, False
+        self._cockpit, self.starting = cockpit, False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._called_off = False
 
     @property
     def possible(self) -> bool:
@@ -31,8 +35,12 @@ class Relaunch:
         """Ask, and start an engine for another trial of this experiment alone."""
         run = self._cockpit.state.history.run
         took = text.seconds(run.train_seconds) if run else ""
+        if before := len(self._cockpit.state.history.asked_again):
+            alone, took = f"this trial and the {before} asked for before", f"{took} each"
+        else:
+            alone = "this trial alone"
         question = (
-            f"Another trial of #{number}? The run is over: an engine starts for this trial alone (a budget of {took}, "
+            f"Another trial of #{number}? The run is over: an engine starts for {alone} (a budget of {took}, "
             "a fresh seed) and ends. The verdict stays as it is."
         )
         options = Options(self._workspace, resume=self._cockpit.run_folder.name, experiments=0, again=(number,))
@@ -66,8 +74,8 @@ class Relaunch:
         from tui.screens.ask import AskScreen
 
         def then(yes: bool | None) -> None:
-            if yes and not self._starting:
-                self._starting = True
+            if yes and not self.starting:
+                self.starting = True
                 self._cockpit.run_worker(self._start(what, options))
 
         await self._cockpit.push_screen(AskScreen(title, question), then)
@@ -80,11 +88,30 @@ class Relaunch:
         cockpit = self._cockpit
         cockpit.say("pending", f"{what}: an engine starts …", about=what)
         try:
-            await asyncio.to_thread(launch, options, lambda line: None)
+            await asyncio.to_thread(self._launch, options)
         except AutoresearchError as error:
             cockpit.say("failed", f"{what}: {as_typed_here(str(error), cockpit.run_folder)}", about=what)
         else:
             cockpit.say("done", f"{what}: an engine is at work", about=what)
         finally:
-            self._starting = False
+            self.starting = False
             cockpit.look_now()
+
+    def call_off(self) -> None:
+        """The cockpit goes: so does an engine whose run is not open yet."""
+        if self._cockpit.over:
+            self._called_off = True
+            if self._process is not None:
+                self._process.terminate()
+
+    def _launch(self, options: Options) -> None:
+        """In a thread."""
+        try:
+            launch(options, lambda line: None, self._born)
+        finally:
+            self._process = None
+
+    def _born(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        if self._called_off:
+            process.terminate()

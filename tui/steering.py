@@ -78,7 +78,7 @@ def again(number: int, tag: str | None, workspace: Path | None) -> int:
         return command(folder, "again", number=number)
     refuse_imported(folder)
     launch(Options(str(folder.parent.parent), resume=folder.name, experiments=0, again=(number,)), say)
-    click.echo(f"{folder.name}: another trial of #{number} begins; the engine is there for it alone")
+    click.echo(f"{folder.name}: an engine begins {text.one_line(report.history(folder).plan)}")
     return 0
 
 
@@ -122,6 +122,10 @@ def _waiting(folder: Path) -> tuple[ApprovalAwaited, History]:
     history = report.history(folder)
     proposed = history.waiting
     awaited = history.pending.awaited if history.pending else None
+    if history.aside and history.aside.awaited:
+        number, trial = history.aside.number, history.pending.number if history.pending else 0
+        first = f"another trial of #{trial} runs first; #{number} waits for your answer after it"
+        raise UsageError(f"no answer can be taken now: {first}")
     if proposed is None or awaited is None:
         turn = f"is off; {command_for(folder, 'approval on')} turns it on"
         on = "is on, so the next one will" if history.approval else turn

@@ -5,6 +5,7 @@ Titles are OSC 2, kept and given back by xterm's stack of titles (CSI 22;0t, 23;
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -77,6 +78,13 @@ def gone() -> Callable[[], bool]:
     poll = select.poll()
     poll.register(stdin.fileno(), 0)
     return lambda: any(what & (select.POLLHUP | select.POLLERR) for _, what in poll.poll(0))
+
+
+def when_ended(leave: Callable[..., object], *words: object) -> None:
+    """Leave in good order at SIGTERM. Not at SIGHUP: of a terminal that is gone nothing needs tidying up, and writing
+    to it may block for ever."""
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # only in a main thread, and not everywhere
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave, *words)
 
 
 def hang_up() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,15 +21,15 @@ from core.facts import fact
 from core.launch import command_for
 from tui import asked, config, text
 from tui.agent_words import mends
-from tui.away import Look, last_look, on_return
+from tui.away import Look, last_look
 from tui.feed import Feed, State
-from tui.going_on import last_words
 from tui.keys import KEYS, taken_twice
 from tui.memory import TIDY_SECONDS, settle, tidy
+from tui.news import News, rejected, since, speaks
 from tui.screens.arranged import ArrangedScreen
 from tui.screens.research import ResearchScreen
-from tui.standing import last_crash, standing
-from tui.terminal import Terminal, gone, hang_up, title
+from tui.standing import standing
+from tui.terminal import Terminal, gone, hang_up, title, when_ended
 from tui.themes import THEMES, ThemedApp
 from tui.widgets.experiments import ExperimentList
 from tui.widgets.saying import Notice, Stage
@@ -38,8 +37,6 @@ from tui.widgets.saying import Notice, Stage
 READ_EVERY_SECONDS = 0.2
 READ_AT_LEAST_EVERY_SECONDS = 1.0  # where nothing has come for a while
 FIRST_LOOK_SECONDS = 0.5  # of reading before the first painting, at most
-NOTICE_SECONDS = 8.0
-REPLAYED_NEWS_SECONDS = 2.0  # there the next comes soon
 _SAID = 100  # notices that are remembered
 NEWS = "news"  # what a notice is about that tells of the run
 GREETING = "? shows the keys; q leaves, and the engine goes on without this window"
@@ -80,8 +77,7 @@ class RunWindow(ThemedApp[Left]):
         self._terminal = Terminal(self._write, os.environ)
         self._terminal_gone = gone()
         self._look_at(run_folder, feed or Feed(run_folder), new)
-        trouble = self.config.trouble or taken_twice(self.config.keys)
-        if trouble:
+        if trouble := self.config.trouble or taken_twice(self.config.keys):
             self._notice = Notice("failed", text.one_line(trouble))
 
     def _look_at(self, run_folder: Path, feed: Feed, new: bool) -> None:
@@ -93,7 +89,7 @@ class RunWindow(ThemedApp[Left]):
         self.said: deque[tuple[float, str]] = deque(maxlen=_SAID)  # what was said lately, and when
         self._last_look: Look | None = None
         self._about = ""  # the command that the notice is the answer to
-        self._caught_up = self._in_trouble = False
+        self._caught_up, self._happens = False, News()
 
     def get_default_screen(self) -> Screen[None]:
         return Screen() if self._start else self.research
@@ -114,9 +110,7 @@ class RunWindow(ThemedApp[Left]):
         self._begin()
 
     def on_mount(self) -> None:
-        # Not for SIGHUP: of a terminal that is gone nothing needs tidying up, and writing to it may block for ever.
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # only in a main thread, and not everywhere
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, Left("detach", ""))
+        when_ended(self.exit, Left("detach", ""))
         self._terminal.begin()
         self.app_suspend_signal.subscribe(self, lambda _: self._terminal.end())
         self.app_resume_signal.subscribe(self, lambda _: self._terminal.begin())
@@ -170,10 +164,8 @@ class RunWindow(ThemedApp[Left]):
             self._greet()
             if not self.feed.behind:
                 self._wake.clear()
-                quiet = (time.monotonic() - changed_at) / 10  # nothing is shown later than a tenth of how long it took
-                pause = min(max(READ_EVERY_SECONDS, quiet), READ_AT_LEAST_EVERY_SECONDS)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), pause)
+                    await asyncio.wait_for(self._wake.wait(), _pause(time.monotonic() - changed_at))
             self.feed.weighs = self.research.status.shows_load
             await asyncio.to_thread(self.feed.read)
 
@@ -187,13 +179,12 @@ class RunWindow(ThemedApp[Left]):
             self._notice = None  # what was announced is there: it speaks for itself
         if self._notice and self._about == NEWS and (self.over or (mends(state.history) and not mends(was.history))):
             self._notice = None  # stale beside why the run ended, or what has to be mended
-        if self._caught_up and not state.replay and (rejected := _rejected(was, state)):
-            self.say("done", rejected, about=NEWS)
-        if self._notice and self._notice.words == GREETING and _speaks(state, self.clock()):
+        if self._caught_up and not state.replay and (words := rejected(was, state)):
+            self.say("done", words, about=NEWS)
+        if self._notice and self._notice.words == GREETING and speaks(state, self.clock()):
             self._notice = None
         if self._notice and self._notice.stage == "away" and state.history is not was.history:
-            brief = text.one_line(self._news(brief=True))
-            self._notice = Notice("away", text.one_line(self._news()), brief)  # until a key comes nobody is back
+            self._notice = Notice("away", *map(text.one_line, self._news()))  # until a key comes nobody is back
         self.research.show(state, self.clock(), self.notice)
         self._terminal.title(title(state, self.clock(), self.config.glyphs))
 
@@ -202,23 +193,19 @@ class RunWindow(ThemedApp[Left]):
         if self._caught_up or self.feed.behind or self.state.history.run is None:
             return
         self._last_look = last_look(self.run_folder)
-        self._caught_up, self._in_trouble = True, standing(self.state, self.clock()).trouble
-        if not self._notice and (news := self._news()):
-            self.say("away", news, brief=self._news(brief=True))
+        self._caught_up = True
+        self._happens.begin(self.state, self.clock())
+        news, brief = self._news()
+        if news and not self._notice:
+            self.say("away", news, brief=brief)
 
-    def _news(self, brief: bool = False) -> str:
-        told, ended = on_return(self.state.history, self._last_look, self.clock(), brief), self.state.history.ended
-        why = standing(self.state, self.clock()).detail if told and ended and last_words(ended.message) else ""
-        return "; ".join(filter(None, (why, told)))  # why it ended stands in the same place
+    def _news(self) -> tuple[str, str]:
+        return since(self._last_look, self.state, self.clock())
 
     def _tell(self, was: State) -> None:
         """Ring and say so where something happened that somebody in another window wants to know."""
-        stands = standing(self.state, self.clock())
-        chosen = self.research.experiments.selected, self.research.experiments.following
-        news = _happened(was, self.state, *chosen)
-        if not news and stands.trouble and not self._in_trouble and not self.state.replay:
-            news = f"{stands.word}: {stands.detail}"
-        self._in_trouble = stands.trouble
+        listed = self.research.experiments
+        news = self._happens.between(was, self.state, self.clock(), listed.selected, listed.following)
         if not news:
             return
         if self.config.bell and not self.state.replay:
@@ -231,9 +218,7 @@ class RunWindow(ThemedApp[Left]):
     def _tick(self) -> None:
         if not self.is_headless and self._terminal_gone():
             hang_up()
-        settled = self._notice and self._notice.stage not in ("pending", "away")
-        aged = time.monotonic() - self._noticed_at
-        if settled and aged > (REPLAYED_NEWS_SECONDS if self.state.replay else NOTICE_SECONDS):
+        if self._notice and self._notice.is_old(time.monotonic() - self._noticed_at, bool(self.state.replay)):
             self._notice = None
         if self._caught_up:
             self._tell(self.state)  # a trial stalls while nothing happens
@@ -266,30 +251,6 @@ class RunWindow(ThemedApp[Left]):
         self._wake.set()
 
 
-def _rejected(was: State, now: State) -> str:
-    """That a proposal was rejected, and what comes of it; empty where none was."""
-    before, rejected = was.history.pending, now.history.rejected
-    if len(rejected) <= len(was.history.rejected):
-        return ""
-    mend = before is not None and before.before is not None
-    what = "mend rejected; the crash stays" if mend else "rejected; the agent proposes another"
-    return f"#{rejected[-1].number} {what}"
-
-
-def _speaks(state: State, now: float) -> bool:
-    """Whether a run has something to say that is worth more than a greeting: a crash, trouble, its end."""
-    return bool(standing(state, now).detail or last_crash(state, now))
-
-
-def _happened(was: State, now: State, selected: int | None, following: bool) -> str:
-    """What somebody in another window wants to know of; empty for all else."""
-    best, waits = now.best, asked.waiting(now.history)
-    if best and best.number and best.measurement and now.history.incumbent != was.history.incumbent:
-        return f"new best {text.score(best.measurement.value)} (#{best.number})"
-    if now.replay:
-        return ""  # what waited or failed then is nobody's business now
-    if waits is not None and waits != asked.waiting(was.history):
-        return f"#{waits} waits for your yes{': . shows it' if selected != waits and not following else ''}"
-    if now.history.programs > max(1, was.history.programs):
-        return f"program.md changed: the agent reads the new one from #{now.history.next_number} on"
-    return ""
+def _pause(quiet: float) -> float:
+    """Until the next look, where nothing has come for so long: nothing is shown later than a tenth of that."""
+    return min(max(READ_EVERY_SECONDS, quiet / 10), READ_AT_LEAST_EVERY_SECONDS)

@@ -164,11 +164,21 @@ class Agent(Protocol):
 class Absent:
     """In the agent's place where nothing is to be proposed. What it is told waits for the real one."""
 
-    reads_notes, repairs = True, 0
+    repairs = 0
+
+    def __init__(self, name: str) -> None:
+        """`name`: of the real one, as the run records it."""
+        self.reads_notes = reads_notes(name)
 
     def propose(self, request: Request) -> Proposal:
         """Never a proposal."""
         raise Exhausted("no proposal is asked for")
+
+
+def reads_notes(name: str) -> bool:
+    """Whether what the user tells the agent of this name can change what it proposes."""
+    kind, _, argument = name.partition(":")
+    return reads_notes(argument) if kind == "hybrid" and argument else kind not in ("search", "scripted")
 
 
 def absolute(name: str) -> str:

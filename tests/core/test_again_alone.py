@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from conftest import autoresearch, ended, git, history, kill_engine, until, waits
 from test_again import noisy, rates  # noqa: F401 - a fixture
@@ -9,8 +11,10 @@ from test_approval import events
 
 from core import control
 from core.errors import UsageError
-from core.events import AgainDone, EngineStarted, Proposed, Proposing
+from core.events import AgainDone, EngineStarted, Proposed, Proposing, RunEnded
+from core.history import fold
 from core.launch import Options, launch
+from core.records import to_record
 
 
 def in_trial(folder, number):
@@ -120,3 +124,19 @@ def test_it_is_no_wish_for_a_run_that_is_going_on(noisy, engines):  # noqa: F811
     assert "is going on; its limits can be changed when it has stopped" in done.stderr
     assert control.send(folder, "resume")
     ended(folder)
+
+
+def test_how_a_run_had_ended_outlives_a_killed_engine_and_is_told_of_a_failure(noisy, engines):  # noqa: F811
+    folder = engines(Options(str(noisy), agent=rates(noisy, "0.9"), tag="t", experiments=5))
+    h = ended(folder)
+    assert (h.ended.reason, "limit" in h.ended.message) == ("done", False)
+    again = EngineStarted(1, True, "cpu", 5, only_asked=True)
+    h = fold([(again, 1.0), (again, 2.0)], h)  # the first one was killed
+    assert h.ended is None
+    assert h.ended_before.reason == "done"
+    lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    failed = json.dumps(to_record(RunEnded("failed", "the data is gone"), h.last_time))
+    (folder / "journal.jsonl").write_text("".join(lines[:-1]) + failed + "\n")
+    engines(Options(str(noisy), resume="t", experiments=0, again=(0,)))
+    said = "what was asked for is done; before it the run had failed: the data is gone"
+    assert (ended(folder).ended.reason, ended(folder).ended.message) == ("stopped", said)

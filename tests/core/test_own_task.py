@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
+from pathlib import Path
 
 import pytest
 from conftest import autoresearch, git, history
 from test_bad_input import refused
 
+from core.errors import UsageError
 from core.own_task import MOST_FILES, OwnTask, begin
 from core.task import read
 
@@ -85,7 +88,7 @@ def test_a_repository_of_the_users_is_written_to_but_not_committed_to(tmp_path):
     (tmp_path / "solve.py").write_text(SOLVE)
     done = autoresearch("init", "--own", "--metric", "loss", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    command = 'git add program.md solve.py task.toml && git commit -m "a task"'
+    command = 'git add program.md solve.py task.toml && git commit -m "a task" -- program.md solve.py task.toml'
     assert command in done.stdout
     assert git(tmp_path, "status", "--short").split() == ["??", "program.md", "??", "solve.py", "??", "task.toml"]
 
@@ -101,6 +104,91 @@ def test_what_is_there_stays_and_a_forest_is_not_committed(tmp_path, program):
     said: list[str] = []
     begin(tmp_path, OwnTask(), said.append)
     assert git(tmp_path, "ls-files").split() == ["program.md", "solve.py", "task.toml"]
-    assert any("1001 other files" in line and "too many" in line for line in said)
+    assert any("alone: what else lies here is more" in line and "1,000 files" in line for line in said)
     assert program is None or (tmp_path / "program.md").read_text() == program
     assert tomllib.loads((tmp_path / "task.toml").read_text())["metric"]["name"] == "score"
+
+
+def test_a_walk_ends_where_enough_was_seen(tmp_path, monkeypatch):
+    walked: list[str] = []
+    walk = os.walk
+
+    def counting(folder):
+        for at, folders, files in walk(folder):
+            walked.append(at)
+            yield at, folders, files
+
+    monkeypatch.setattr(os, "walk", counting)
+    (tmp_path / "solve.py").write_text(SOLVE)
+    for i in range(MOST_FILES + 1):
+        (tmp_path / str(i)).touch()
+    for i in range(20):
+        (tmp_path / f"folder-{i}").mkdir()
+    begin(tmp_path, OwnTask(), lambda line: None)
+    assert walked == [str(tmp_path)]
+
+
+def test_a_name_that_is_not_utf8_is_left_out_and_said(tmp_path):
+    (tmp_path / "solve.py").write_text(SOLVE)
+    (tmp_path / "words.txt").touch()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")).touch()
+    done = autoresearch("init", "--own", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert r"but not caf\xe9.txt: not readable, or the name is not UTF-8" in done.stdout
+    assert git(tmp_path, "ls-files").split() == ["program.md", "solve.py", "task.toml", "words.txt"]
+
+
+@pytest.mark.parametrize("wish", [OwnTask(), OwnTask(files=("a.py",), metric="n\udce9")])
+def test_where_it_fails_nothing_was_written(tmp_path, wish):
+    if wish.files:
+        (tmp_path / "a.py").write_text(SOLVE)
+    else:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.py")).write_text(SOLVE)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError):
+        begin(tmp_path, wish, lambda line: None)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_when_git_fails_all_that_was_written_is_taken_back(tmp_path):
+    (tmp_path / "program.md").mkdir()
+    (tmp_path / "solve.py").write_text(SOLVE)
+    before = sorted(tmp_path.rglob("*"))
+    assert "cannot be read or written" in refused("init", "--own", cwd=tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_control_character_in_a_flag_stands_in_the_task(tmp_path):
+    begin(tmp_path, OwnTask(metric="a\x7fb"), lambda line: None)
+    assert read(tmp_path, "")[0].metric.name == "a\x7fb"
+
+
+def test_an_ignored_artifact_is_committed_and_what_else_is_ignored_is_not(tmp_path):
+    (tmp_path / ".gitignore").write_text("solve.py\n*.log\n")
+    (tmp_path / "solve.py").write_text(SOLVE)
+    (tmp_path / "b.log").touch()
+    begin(tmp_path, OwnTask(), lambda line: None)
+    assert git(tmp_path, "ls-files").split() == [".gitignore", "program.md", "solve.py", "task.toml"]
+
+
+@pytest.mark.parametrize(
+    ("command", "operator"),
+    [
+        ("python a.py && echo done | tail -1", "&&"),
+        ("python a.py|tail", "|"),
+        ("python a.py 2>&1", ">"),
+        ("a; b", ";"),
+        (r"grep 'a;b' \; \"c\"|x", "|"),
+        ("sh -c 'python a.py && echo | tail'", None),
+        (r'python -c "print(\"a\"); 1 > 2" \;', None),
+    ],
+)
+def test_what_only_a_shell_understands_is_refused(tmp_path, command, operator):
+    wish = OwnTask(command=command)
+    if operator is None:
+        begin(tmp_path, wish, lambda line: None)
+        return
+    with pytest.raises(UsageError) as error:
+        begin(tmp_path, wish, lambda line: None)
+    assert f"no shell runs it, so `{operator}` would be an argument" in str(error.value)
+    assert not any(tmp_path.iterdir())

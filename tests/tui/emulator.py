@@ -18,6 +18,14 @@ import pyte
 COLUMNS, ROWS = 80, 24
 
 
+class Screen(pyte.Screen):
+    """pyte takes OSC 22, the shape of the mouse's pointer, for a title that begins with a semicolon."""
+
+    def set_title(self, param: str) -> None:
+        if not param.startswith(";"):
+            super().set_title(param)
+
+
 class Terminal:
     """A program in a pty, and what an emulator makes of its output."""
 
@@ -27,7 +35,7 @@ class Terminal:
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.before = termios.tcgetattr(self.slave)
         self.written = b""
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.process = subprocess.Popen(
             argv,

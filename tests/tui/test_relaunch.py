@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 from conftest import ended, history, kill_engine, rates_agent
 from driving import cockpit, screen, until
-from recorded_run import write_run
+from recorded_run import append, write_run
 
+from core import events as ev
+from core.errors import RunFailed
 from core.launch import Options
+from tui import relaunch
 from tui.screens.ask import AskScreen
 
 
@@ -53,3 +58,33 @@ async def test_only_looked_at_nothing_is_started(tmp_path: Path) -> None:
         await pilot.press("r")
         await until(pilot, lambda: "opened to look at" in screen(app))
         assert not isinstance(app.screen, AskScreen)
+
+
+async def test_leaving_calls_off_an_engine_that_is_still_making_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    born: list[subprocess.Popen[bytes]] = []
+
+    def launch(options, progress, tell):
+        born.append(subprocess.Popen(["sleep", "600"]))
+        tell(born[0])
+        born[0].wait()
+        raise RunFailed("it ended")
+
+    monkeypatch.setattr(relaunch, "launch", launch)
+    async with cockpit(write_run(tmp_path / "nov20", 3, live=False), live=False) as (app, pilot):
+        await pilot.press("r", "y")
+        await until(pilot, lambda: bool(born))
+        await pilot.press("q")
+    assert app.return_value is not None
+    assert "is called off" in app.return_value.message
+    assert born[0].wait(10) == -15
+
+
+async def test_the_question_counts_what_was_asked_for_before(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 3, live=False)
+    append(folder, ev.AgainAsked(0), ev.AgainAsked(1), at=history(folder).last_time)
+    async with cockpit(folder, live=False) as (app, pilot):
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, AskScreen))
+        assert "for this trial and the 2 asked for before (a budget of 15.0 s each" in app.screen._question

@@ -36,6 +36,10 @@ class Notice:
     words: str
     brief: str = ""
 
+    def is_old(self, seconds: float, replayed: bool) -> bool:
+        """Whether it has been there for long enough; in a replay the next comes soon."""
+        return self.stage not in ("pending", "away") and seconds > (2.0 if replayed else 8.0)
+
 
 def words(
     state: State, now: float, width: int, notice: Notice | None, free: int = 1, most: int = 1, by_key: bool = True
