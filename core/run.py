@@ -175,10 +175,7 @@ class Run:
         """How it ends by itself. What was done before an engine came for further trials alone is done after them."""
         limits, before = self.history.engine, self.history.ended_before
         if limits is not None and limits.only_asked and not self._all_proposed:
-            if before and before.reason == "done":
-                return before
-            failed = f"; before it the run had failed: {before.message}" if before and before.reason == "failed" else ""
-            return RunEnded("stopped", f"{ASKED_IS_DONE}{failed}")
+            return _asked_is_done(before)
         return RunEnded("done", "the limit was reached")
 
     # --- what the loop asks for --------------------------------------------------------------------------------------
@@ -246,6 +243,14 @@ def file_digest(path: Path) -> str:
         digest.update(str(file.relative_to(path)).encode() + b"\0")
         digest.update(file.read_bytes() if file.is_file() else b"missing")
     return digest.hexdigest()
+
+
+def _asked_is_done(before: RunEnded | None) -> RunEnded:
+    """The end of an engine that came for further trials alone, to a run that had ended so before it."""
+    if before and before.reason == "done":
+        return before
+    failed = f"; before it the run had failed: {before.message}" if before and before.reason == "failed" else ""
+    return RunEnded("stopped", f"{ASKED_IS_DONE}{failed}")
 
 
 def drain(run: Run) -> RunEnded:

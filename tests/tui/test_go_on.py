@@ -41,7 +41,7 @@ def gone(folder: Path) -> Path:
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     found: list[Options] = []
-    monkeypatch.setattr("tui.relaunch.launch", lambda options, say: found.append(options))
+    monkeypatch.setattr("tui.relaunch.launch", lambda options, say, born: found.append(options))
     return found
 
 
@@ -77,7 +77,7 @@ async def test_the_key_asks_and_a_yes_starts_an_engine(
 
 
 async def test_what_stands_against_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses(options: Options, say: Callable[[str], None]) -> None:
+    def refuses(options: Options, say: Callable[[str], None], born: object) -> None:
         raise UsageError("branch autoresearch/nov20 is gone; put it back with: git branch")
 
     monkeypatch.setattr("tui.relaunch.launch", refuses)
