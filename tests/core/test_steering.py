@@ -10,6 +10,7 @@ import typing
 import pytest
 from conftest import commit_all, history, rates_agent, until, waits
 from test_approval import events
+from thinker import close, record
 
 from core import agents, control, opening, records
 from core import events as ev
@@ -50,16 +51,7 @@ def run(toy):
     run.agent = Reader(run)
     experiment(run)
     yield run
-    run.control.close()
-    run._journal.close()
-    while opening._locks:
-        opening._locks.pop().close()
-
-
-def record(run: Run, *stations) -> None:
-    for station in stations:
-        for event in station(run):
-            run.record(event)
+    close(run)
 
 
 def experiment(run: Run) -> None:
