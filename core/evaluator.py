@@ -80,8 +80,8 @@ class Evaluation:
         if self._process is None:
             return Answer("crash", f"evaluate cannot be started: {self._failure}")
         self._channel.go()
-        deadline, watch = time.monotonic() + limit_seconds, standstill.Watch(0.0)
-        with sandbox.end_of(self._process) as ended:
+        deadline = time.monotonic() + limit_seconds
+        with sandbox.end_of(self._process) as ended, contextlib.closing(standstill.Watch(0.0)) as watch:
             while self._process.poll() is None:
                 select.select([control.wake.fileno(), *ended], [], [], _POLL_SECONDS)
                 control.calm()

@@ -6,10 +6,12 @@ stopped they go on, and the budget runs out with nothing trained. So such a tria
 
 from __future__ import annotations
 
+import threading
 import time
 
 STOOD_STILL = "the machine slept or stood still"
 MOST_IN_A_ROW = 3  # trials of an experiment: what does this to the machine each time is no accident
+_BEAT_SECONDS = 0.25
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # which go on in a sleep: Linux, macOS
 
 
@@ -19,22 +21,43 @@ def seconds() -> float:
 
 
 def allowed(train_seconds: float) -> float:
-    """How long a supervisor may not look at most: a hundredth of the budget shows in no score."""
+    """How long it may stand still at most: a hundredth of the budget shows in no score."""
     return max(2.0, train_seconds / 100)
 
 
 class Watch:
-    """Of a supervisor that looks again and again: whether it was kept from it."""
+    """Whether this process stood still: a thread that does nothing but look at the clock tells it.
+
+    Whoever supervises may be busy meanwhile, or wait for a slow disk: that is no standstill. Close it in the end.
+    """
 
     def __init__(self, train_seconds: float) -> None:
         self._train_seconds = train_seconds
-        self._looked = seconds()
+        self._lock = threading.Lock()
+        self._beat, self._longest = seconds(), 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, name="standstill", daemon=True)
+        self._thread.start()
 
     def looked(self) -> float:
-        """That it has looked just now. How long it had not, in seconds, where that is too long; else 0."""
-        before, self._looked = self._looked, seconds()
-        span = self._looked - before
+        """How long it stood still since this was asked last, in seconds, where that is too long; else 0."""
+        with self._lock:
+            self._note()
+            span, self._longest = self._longest, 0.0
         return span if span > allowed(self._train_seconds) else 0.0
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look_on(self) -> None:
+        while not self._over.wait(_BEAT_SECONDS):
+            with self._lock:
+                self._note()
+
+    def _note(self) -> None:
+        before, self._beat = self._beat, seconds()
+        self._longest = max(self._longest, self._beat - before)
 
 
 def words(span: float) -> str:

@@ -86,14 +86,12 @@ def supervise(
         if order.handover is None:  # there is nothing to wait for: its clock has started
             yield TrialReady(order.number, order.trial, 0.0)
             at_ready()
-        running.watch.looked()
         while running.end is None:
             running.turn()
             for event in running.take_events():
                 yield event
                 if isinstance(event, TrialReady):
                     at_ready()
-                    running.watch.looked()
     finally:
         running.close()
     yield from running.take_events()
@@ -123,7 +121,6 @@ class _Running:
         self._summary: dict[str, float] = {}
         self._peak_mb = 0.0
         self._looked = 0.0
-        self.watch = standstill.Watch(order.budget.train_seconds)
         order.folder.mkdir(parents=True, exist_ok=True)
         self._telemetry = Telemetry(order.folder / "telemetry.jsonl")
         self._log = CappedLog(order.folder / "log")
@@ -142,6 +139,7 @@ class _Running:
         self._selector.register(self._output, selectors.EVENT_READ, self._read_log)
         self._selector.register(self._channel.socket, selectors.EVENT_READ, self._read_messages)
         self._selector.register(self.control.wake, selectors.EVENT_READ, self.control.calm)
+        self._watch = standstill.Watch(self.order.budget.train_seconds)
 
     # --- one turn of the supervisor ----------------------------------------------------------------------------------
 
@@ -149,7 +147,7 @@ class _Running:
         """Wait a moment for something to happen, then look at everything once. Void is what stood still meanwhile."""
         held = self._hold.held
         self._look()
-        if (span := self.watch.looked()) and not held and self.end != "skipped":
+        if (span := self._watch.looked()) and not held and self.end != "skipped":
             self.end, self._reason, self._done = "void", standstill.words(span), self._clock()
 
     def _look(self) -> None:
@@ -272,6 +270,7 @@ class _Running:
 
     def close(self) -> None:
         """End the whole process tree, reap it, and keep what it said."""
+        self._watch.close()
         self._born.end()
         sandbox.sweep(self.order.place.folder)
         self._read_rest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import sys
 import threading
@@ -15,7 +14,7 @@ import pytest
 from conftest import ended, git, history, until
 from thinker import close, events, opened, record
 
-from core import control
+from core import control, standstill
 from core import events as ev
 from core.control import Control
 from core.evaluator import Evaluation
@@ -23,9 +22,10 @@ from core.journal import read
 from core.launch import Options
 from core.loop import commit, propose
 from core.measure import measure
-from core.standstill import MOST_IN_A_ROW, allowed
+from core.standstill import MOST_IN_A_ROW, Watch, allowed
 
 SLOW = 'import time\ntime.sleep(1.0)\nprint("loss: 0.5")\n'
+WAITS = 'import os, time\nwhile not os.path.exists("{go}"):\n    time.sleep(0.01)\nprint("loss: 0.5")\n'
 LONGER_THAN_ALLOWED = 2.5  # seconds
 
 
@@ -34,6 +34,15 @@ def slow(toy):
     (toy / "train.py").write_text(SLOW)
     git(toy, "commit", "-qam", "slow")
     return toy
+
+
+@pytest.fixture
+def waits(toy, tmp_path):
+    """A task whose trials end only when the file has come that this is the path of, and the file."""
+    go = tmp_path / "go"
+    (toy / "train.py").write_text(WAITS.format(go=go))
+    git(toy, "commit", "-qam", "waits")
+    return toy, go
 
 
 @contextlib.contextmanager
@@ -46,30 +55,53 @@ def stopped(*pids: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def begun(engines, slow):
+def begun(engines, toy):
     """A run whose baseline trains, its engine's pid and its trial's."""
-    folder = engines(Options(str(slow), tag="t", experiments=0))
+    folder = engines(Options(str(toy), tag="t", experiments=0))
     until(lambda: (p := history(folder).pending) is not None and p.ready_at is not None)
     return folder, int((folder / "engine.lock").read_text().split()[0]), history(folder).pending.pid
 
 
-def test_a_trial_in_which_the_machine_stood_still_is_void_and_runs_again(slow, engines):
-    folder, engine, trial = begun(engines, slow)
+def voids(folder):
+    return [event for event, _ in read(folder / "journal.jsonl") if isinstance(event, ev.TrialVoid)]
+
+
+def test_a_supervisor_that_is_busy_has_not_stood_still():
+    with contextlib.closing(Watch(5.0)) as watch:
+        threading.Event().wait(LONGER_THAN_ALLOWED)
+        assert watch.looked() == 0.0
+
+
+def test_a_standstill_is_told_once_however_busy_the_supervisor_was(monkeypatch):
+    now = standstill.seconds
+    with contextlib.closing(Watch(5.0)) as watch:
+        monkeypatch.setattr(standstill, "seconds", lambda: now() + 60)
+        threading.Event().wait(1.0)
+        assert 60 <= watch.looked() < 60 + LONGER_THAN_ALLOWED
+        assert watch.looked() == 0.0
+
+
+def test_a_trial_in_which_the_machine_stood_still_is_void_and_runs_again(waits, engines):
+    toy, go = waits
+    folder, engine, trial = begun(engines, toy)
     with stopped(engine, trial):
         pass
+    until(lambda: voids(folder))
+    go.touch()
     (measured,) = ended(folder).experiments
-    (void,) = [event for event, _ in read(folder / "journal.jsonl") if isinstance(event, ev.TrialVoid)]
+    (void,) = voids(folder)
     assert void.reason.startswith("the machine slept or stood still for ")
     assert (measured.trial, measured.trials, measured.verdict.outcome) == (2, 1, "keep")
-    assert measured.measurement.train_seconds < LONGER_THAN_ALLOWED
 
 
-def test_a_trial_that_is_paused_meanwhile_goes_on(slow, engines):
-    folder, engine, _ = begun(engines, slow)
+def test_a_trial_that_is_paused_meanwhile_goes_on(waits, engines):
+    toy, go = waits
+    folder, engine, _ = begun(engines, toy)
     control.send(folder, "pause")
     until(lambda: history(folder).pending.held_since is not None)
     with stopped(engine):
         pass
+    go.touch()
     control.send(folder, "resume")
     (measured,) = ended(folder).experiments
     assert (measured.trial, measured.verdict.outcome) == (1, "keep")
@@ -105,13 +137,8 @@ def test_a_hundredth_of_a_long_budget_shows_in_no_score():
 
 
 def test_an_evaluation_that_was_stopped_with_the_engine_keeps_its_time(toy, tmp_path, monkeypatch):
-    waits = select.select
-
-    def stopped_once(*arguments):
-        monkeypatch.setattr("core.evaluator.select.select", waits)
-        threading.Event().wait(LONGER_THAN_ALLOWED)
-        return waits(*arguments)
-
+    now, begun = standstill.seconds, time.monotonic()
+    monkeypatch.setattr(standstill, "seconds", lambda: now() + (60 if time.monotonic() > begun + 1.0 else 0))
     answers = (
         "import json, os, time; told = json.load(open(os.environ['AUTORESEARCH_TRIAL'])); time.sleep(2.8); "
         "open(told['answer'], 'w').write(json.dumps({'value': 0.25}))"
@@ -119,7 +146,6 @@ def test_an_evaluation_that_was_stopped_with_the_engine_keeps_its_time(toy, tmp_
     run = opened(toy)
     evaluation = Evaluation([sys.executable, "-c", answers], tmp_path / "work", {}, tmp_path / "log")
     evaluation.start()
-    monkeypatch.setattr("core.evaluator.select.select", stopped_once)
     answer = evaluation.finish(run.control, 2.0)
     evaluation.close()
     close(run)
