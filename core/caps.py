@@ -1,4 +1,4 @@
-"""Whether a cap can be kept at all, and lets a call through: refused before a run begins where it cannot."""
+"""What the name of an agent tells, and whether a cap on it can be kept at all: refused before a run begins if not."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def runs_commands(agent: str) -> bool:
     """Whether this agent runs a program of the user's, or its ideas come from one."""
     kind, _, rest = agent.partition(":")
     return kind == "command" or (kind == "hybrid" and runs_commands(rest))
+
+
+def reads_notes(agent: str) -> bool:
+    """Whether what the user tells this agent can change what it proposes."""
+    kind, _, argument = agent.partition(":")
+    return reads_notes(argument) if kind == "hybrid" and argument else kind not in ("search", "scripted")
 
 
 def spends(agent: str) -> bool:

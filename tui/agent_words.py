@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from core.caps import runs_commands
+from core import caps
 from core.experiment import Experiment
 from core.history import History, Pending
 from tui import text
@@ -69,7 +69,7 @@ def label(history: History) -> str:
 
 def reads_notes(history: History) -> bool:
     """Whether what the user tells this run's agent can change what it proposes."""
-    return history.run is None or history.run.agent.partition(":")[0] not in ("search", "scripted")
+    return history.run is None or caps.reads_notes(history.run.agent)
 
 
 def steering(history: History) -> str:
@@ -87,7 +87,7 @@ def no_ideas(entry: Experiment | Pending) -> str:
 
 def runs_unconfined(history: History) -> bool:
     """Whether this run's agent is a program with the user's rights."""
-    return history.run is not None and runs_commands(history.run.agent)
+    return history.run is not None and caps.runs_commands(history.run.agent)
 
 
 def unconfined(entry: Experiment | Pending) -> bool:

@@ -74,7 +74,9 @@ class Relaunch:
         from tui.screens.ask import AskScreen
 
         def then(yes: bool | None) -> None:
-            if yes and not self.starting:
+            if yes and self.starting:
+                self._cockpit.say("failed", f"{what}: an engine starts already; ask again when it is there", about=what)
+            elif yes:
                 self.starting = True
                 self._cockpit.run_worker(self._start(what, options))
 

@@ -25,13 +25,13 @@ _T = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 
 # --- figures: the module `statistics` takes a cockpit 10 ms to import -----------------------------------------------
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean_of(values: Sequence[float]) -> float:
     return math.fsum(value / len(values) for value in values)
 
 
 def _variance(values: Sequence[float]) -> float:
     """Of the sample: two values at least. Infinite where the numbers are absurd."""
-    mean = _mean(values)
+    mean = mean_of(values)
     spread = math.hypot(*(value - mean for value in values))
     return spread * spread / (len(values) - 1)
 
@@ -72,7 +72,7 @@ def contradicted(e: Experiment, better: str) -> bool:
     values = further(e)
     if e.verdict.outcome != "keep" or e.measurement is None or e.delta is None or not values:
         return False
-    bar, mean = e.measurement.value - e.delta, _mean(values)
+    bar, mean = e.measurement.value - e.delta, mean_of(values)
     gain = round(bar, EQUAL_DECIMALS) - round(mean, EQUAL_DECIMALS)
     gain = gain if better == "min" else -gain
     return gain < 0 or (gain == 0 and round(e.delta, EQUAL_DECIMALS) != 0)
@@ -94,7 +94,7 @@ def doubt(h: History, e: Experiment) -> str:
         return ""
     values = further(e)
     over = "" if e.incumbent is None else f" over #{e.incumbent}"
-    came = f"the mean of its {len(values)} further trials is {text.score(_mean(values))}"
+    came = f"the mean of its {len(values)} further trials is {text.score(mean_of(values))}"
     if len(values) == 1:
         came = f"its further trial came to {text.exact(values[0])}"
     said = f"#{e.number}: its step of {text.delta(e.delta) or '0'}{over} may be luck: {came}"
@@ -112,7 +112,7 @@ def _remains(h: History, e: Experiment) -> str:
     were, first = (further(baseline), baseline.measurement) if baseline else ([], None)
     if not were and (e.incumbent == 0 or first is None):
         return ""  # that is the step itself
-    before, mean = _mean(were or [first.value if first else math.nan]), _mean(further(e))
+    before, mean = mean_of(were or [first.value if first else math.nan]), mean_of(further(e))
     change = text.percent_change(before, mean) or text.delta(mean - before)
     gains = mean < before if State(h).direction == "min" else mean > before
     return f"against the baseline {change} remain" if gains else f"nothing remains against the baseline ({change})"
@@ -133,7 +133,7 @@ class Comparison:
     @property
     def difference(self) -> float:
         """Of the means: the best's less the baseline's."""
-        return _mean(self.best) - _mean(self.baseline)
+        return mean_of(self.best) - mean_of(self.baseline)
 
     @property
     def standard_error(self) -> float | None:
@@ -175,7 +175,7 @@ def comparison(h: History) -> Comparison | None:
 def means(c: Comparison) -> str:
     """`the baseline 574.1, 573.2, mean 573.65; #121 549.3, 542, mean 545.65`."""
     shown = [
-        f"{who} {', '.join(map(text.exact, values))}, mean {_rounded(_mean(values), c)}"
+        f"{who} {', '.join(map(text.exact, values))}, mean {_rounded(mean_of(values), c)}"
         for who, values in (("the baseline", c.baseline), (f"#{c.number}", c.best))
     ]
     return "; ".join(shown)
@@ -189,7 +189,7 @@ def _rounded(value: float, c: Comparison) -> str:
 
 def judgement(c: Comparison) -> str:
     """Whether the difference of the means stands out from the spread, in a sentence."""
-    change = text.percent_change(_mean(c.baseline), _mean(c.best))
+    change = text.percent_change(mean_of(c.baseline), mean_of(c.best))
     sign = "+" if c.difference > 0 else ""
     said = f"further trials: {sign}{_rounded(c.difference, c)}{f' ({change})' if change else ''} against the baseline"
     error = c.standard_error

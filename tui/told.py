@@ -14,7 +14,7 @@ from core.experiment import Experiment, Measurement
 from core.history import History, Pending
 from core.notes import Note
 from tui import agent_words, text
-from tui.repeats import comparison, doubt, further, judgement
+from tui.repeats import comparison, doubt, further, judgement, mean_of
 from tui.tail import as_float
 
 Words = tuple[str, str]  # a row, and its style in app.tcss
@@ -203,8 +203,8 @@ def _repeats(history: History, entry: Experiment | Pending, width: int) -> list[
             judged = ", which was judged" if trial == entry.trial else ""
             rows.append((f"trial {trial}  {text.exact(m.value) if m else text.one_line(reason)}{judged}", ""))
         if len(values := further(entry)) > 1:
-            mean, spread = sum(values) / len(values), max(values) - min(values)
-            told = f"the {len(values)} further ones: mean {text.score(mean)}, spread {text.score(spread)}"
+            spread = max(values) - min(values)
+            told = f"the {len(values)} further ones: mean {text.score(mean_of(values))}, spread {text.score(spread)}"
             rows.append((told, "strong"))
     if pending and pending.again and pending.number == entry.number:
         rows.append(("another trial is under way", "live"))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from core import caps
 from core.errors import UsageError
 from core.experiment import Proposal
 from core.facts import fact
@@ -168,17 +169,11 @@ class Absent:
 
     def __init__(self, name: str) -> None:
         """`name`: of the real one, as the run records it."""
-        self.reads_notes = reads_notes(name)
+        self.reads_notes = caps.reads_notes(name)
 
     def propose(self, request: Request) -> Proposal:
         """Never a proposal."""
         raise Exhausted("no proposal is asked for")
-
-
-def reads_notes(name: str) -> bool:
-    """Whether what the user tells the agent of this name can change what it proposes."""
-    kind, _, argument = name.partition(":")
-    return reads_notes(argument) if kind == "hybrid" and argument else kind not in ("search", "scripted")
 
 
 def absolute(name: str) -> str:
