@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from core import control
 from core.history import History, fold
@@ -36,6 +37,11 @@ timeout_seconds = 20
 """
 TOY_SOURCE = 'RATE = 0.5\nprint("loss:", (RATE - 0.3) ** 2)\n'
 RATES = {"better": "0.4", "worse": "0.9", "crash": "1 / 0", "better still": "0.35"}
+
+
+# No test fails for the slowness of the machine it runs on.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
@@ -123,7 +129,7 @@ def commit_all(folder: Path) -> str:
     return git(folder, "rev-parse", "HEAD").strip()
 
 
-def until(what: Callable[[], bool], limit: float = 30.0) -> None:
+def until(what: Callable[[], bool], limit: float = 60.0) -> None:
     """Wait until something is so; fails after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not what():

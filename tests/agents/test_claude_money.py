@@ -174,7 +174,9 @@ def step(move: str, chance: random.Random):
     return GOOD
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(moves, max_size=10), st.integers(0, 2**32), st.floats(0.5, 4))
 def test_whatever_happens_the_count_is_never_low_and_the_cap_never_passed(tmp_path, script, seed, cap):
     chance = random.Random(seed)
