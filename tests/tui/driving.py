@@ -77,8 +77,8 @@ async def cockpit(
 
 
 async def until(pilot: Pilot[Left], what: Callable[[], bool]) -> None:
-    """Wait until something is so, ten seconds at most."""
-    for _ in range(500):
+    """Wait until something is so, half a minute at least."""
+    for _ in range(1500):
         if what():
             return
         await pilot.pause(0.02)

@@ -50,7 +50,7 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
-    def until(self, what: Callable[[], bool], limit: float = 20.0) -> None:
+    def until(self, what: Callable[[], bool], limit: float = 60.0) -> None:
         """Let the emulator draw until something is so."""
         deadline = time.monotonic() + limit
         while not what():
