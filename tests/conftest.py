@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
 from core import control
+from core.events import EngineStarted, TrialStarted
 from core.history import History, fold
 from core.journal import read
 from core.launch import Options, launch
@@ -137,6 +140,13 @@ def until(what: Callable[[], bool], limit: float = 60.0) -> None:
         threading.Event().wait(0.01)
 
 
+def lives(pid: int) -> bool:
+    """Whether this process is there and has not ended; it may do so while it is looked at."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def kill_engine(folder: Path) -> None:
     """kill -9 the engine of a run, if one is alive, and wait until it is gone."""
     if control.alive(folder):
@@ -150,9 +160,15 @@ def history(folder: Path) -> History:
 
 
 def lost_one(folder: Path) -> bool:
-    """Whether an engine was lost in the trial under way: with another it is a crash, where a test wants its score."""
-    p = history(folder).pending
-    return p is not None and p.engines_lost > 0
+    """Whether an engine was lost in the trial under way: with another it is a crash, where a test wants its score.
+
+    An engine that has just come has not called the trial void yet that it found open.
+    """
+    events = [event for event, _ in read(folder / "journal.jsonl")]
+    p = fold((event, 0.0) for event in events).pending
+    starts = [event for event in events if isinstance(event, EngineStarted | TrialStarted)]
+    found_open = p is not None and p.trial_open and isinstance(starts[-1], EngineStarted)
+    return found_open or (p is not None and p.engines_lost > 0)
 
 
 def ended(folder: Path, limit: float = 60.0) -> History:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from command_desk import BETTER, SPOKEN, propose, python, request, script
-from conftest import until
+from conftest import lives, until
 
 from core.agents import CalledOff, Refused
 from core.agents.command import CommandAgent
@@ -34,10 +34,7 @@ print("DESCRIPTION: a daemon")
 
 def gone(pid_file: Path) -> bool:
     """Whether the process that wrote its number there has ended."""
-    try:
-        return psutil.Process(int(pid_file.read_text())).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    return not lives(int(pid_file.read_text()))
 
 
 def test_one_that_never_ends_is_ended_with_all_its_children(tmp_path: Path) -> None:
@@ -141,4 +138,4 @@ def test_no_descriptor_and_no_process_is_left(tmp_path: Path) -> None:
         CommandAgent(str(path), {}).propose(each)
         before = before or me.num_fds()
     assert me.num_fds() == before
-    until(lambda: not [c for c in me.children() if c.status() != psutil.STATUS_ZOMBIE])
+    until(lambda: not [c for c in me.children() if lives(c.pid)])

@@ -11,9 +11,8 @@ import sys
 import threading
 from pathlib import Path
 
-import psutil
 import pytest
-from conftest import autoresearch, ended, git, history, kill_engine, lost_one, until
+from conftest import autoresearch, ended, git, history, kill_engine, lives, lost_one, until
 from test_loop import script
 
 from core import control
@@ -95,7 +94,7 @@ def test_a_trial_that_was_cut_is_void_and_runs_again(toy, engines):
     until(lambda: (p := history(folder).pending) is not None and p.number == 1 and p.trial_open)
     trial = history(folder).pending.pid
     kill_engine(folder)
-    until(lambda: not psutil.pid_exists(trial) or psutil.Process(trial).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not lives(trial))
     assert autoresearch("status", cwd=toy).stdout.startswith("run t: its engine is gone")
     engines(Options(str(toy), resume="t"))
     h = ended(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import TOY_TASK, commit_all, ended, git, history, kill_engine, until
+from conftest import TOY_TASK, commit_all, ended, git, history, kill_engine, lives, until
 from test_harness_task import PREPARE, SCORE, TASK, TRAIN
 from test_hostile import environ
 from test_loop import STEPS, script
@@ -47,7 +47,7 @@ def speaking(tmp_path: Path) -> Path:
 def processes(toy: Path) -> list[psutil.Process]:
     """Everything that was started for a trial of this test's runs."""
     marker = str(toy.parent / "cache")
-    return [p for p in psutil.process_iter() if marker in environ(p) and p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in psutil.process_iter() if marker in environ(p) and lives(p.pid)]
 
 
 def standbys(toy: Path) -> list[psutil.Process]:
@@ -111,7 +111,7 @@ def test_nobody_is_left(way, waited, engines):
     before = {waiting(waited, folder), *standbys(waited)}
     if way == "kill -9":
         kill_engine(folder)
-        until(lambda: not [p for p in before if p.is_running() and p.status() != psutil.STATUS_ZOMBIE])
+        until(lambda: not [p for p in before if p.is_running() and lives(p.pid)])
         engines(Options(str(waited), resume="t"))
         until(lambda: training(folder, 1))
         control.send(folder, "skip")

@@ -65,6 +65,7 @@ class Client:
         self.screen = pyte.Screen(100, 30)
         self._stream = pyte.ByteStream(self.screen)
         self.told: list[list[object]] = []
+        self.dismissed: int | None = None  # the code of the server's last word
 
     @property
     def shown(self) -> str:
@@ -80,6 +81,8 @@ class Client:
             assert time.monotonic() < deadline, f"it did not happen in time:\n{self.shown}"
             with suppress(TimeoutError):
                 message = await self.websocket.receive(timeout=0.2)
+                if message.type is aiohttp.WSMsgType.CLOSE:
+                    self.dismissed = message.data
                 if message.type is aiohttp.WSMsgType.BINARY:
                     self._stream.feed(message.data)
                 elif message.type is aiohttp.WSMsgType.TEXT:

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
-from conftest import autoresearch, until
+from conftest import autoresearch, lives, until
 from driving import engine_of
 from recorded_run import write_run
 from serving import Served, let_in, page, serving
@@ -36,7 +36,7 @@ def served(run_folder: Path) -> Iterator[Served]:
 
 
 def gone(pages: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in pages)
+    return not any(p.is_running() and lives(p.pid) for p in pages)
 
 
 # --- the server
@@ -108,7 +108,7 @@ async def test_a_page_shows_the_run_takes_keys_and_controls_nothing(served: Serv
             await it.until(lambda: "no pager" in it.shown)
             await it.press("q")
             await it.until(lambda: it.websocket.closed)
-            assert it.websocket.close_code == 1000
+            assert it.dismissed == 1000
         assert engine.heard == []
     until(lambda: served.pages == [])
 
@@ -252,7 +252,7 @@ async def test_processes_end_with_the_server(served: Served, number: signal.Sign
         status = await asyncio.to_thread(served.process.wait, 30)
         assert status == (-signal.SIGKILL if number == signal.SIGKILL else 0)
         if number != signal.SIGKILL:
-            assert (one.websocket.close_code, two.websocket.close_code) == (1001, 1001)
+            assert (one.dismissed, two.dismissed) == (1001, 1001)
         until(lambda: gone(pages))
 
 
