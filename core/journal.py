@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from core.digits import written
 from core.errors import RunFailed
 from core.events import Event
 from core.experiment import Experiment
@@ -94,7 +95,8 @@ def replace_durably(path: Path, text: str) -> None:
 
 
 def results_tsv(history: History) -> str:
-    """The original's table: five columns, 7-character commits, 6 decimals, memory in GiB with 1 decimal.
+    """The original's table: five columns, 7-character commits, 6 decimals (6 digits of a small score), memory in GiB
+    with 1 decimal.
 
     A crash stands as 0.000000 and 0.0, as the original logs it. So does a skipped experiment, which has no score either
     and says so: tools made for the original leave crashes out, and would take a discard of 0.000000 for the best.
@@ -111,7 +113,7 @@ def _row(e: Experiment) -> str:
     outcome, described = e.verdict.outcome, " ".join(e.description.split())
     if e.measurement is None and outcome != "crash":
         outcome, described = "crash", f"{described} ({' '.join(e.verdict.reason.split())})"
-    return f"{e.commit[:7]}\t{value:.6f}\t{memory:.1f}\t{outcome}\t{described}"
+    return f"{e.commit[:7]}\t{written(value)}\t{memory:.1f}\t{outcome}\t{described}"
 
 
 def _drop_torn_tail(path: Path) -> None:

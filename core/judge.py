@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from core.digits import gain
 from core.experiment import Verdict
 from core.facts import fact
 
 Direction = Literal["min", "max"]
-EQUAL_DECIMALS = 6  # results.tsv's precision: scores that print alike are equal
 
 
 @fact
@@ -29,14 +29,16 @@ def greedy(direction: Direction, score: Score, incumbent: Score | None) -> Verdi
         return Verdict("crash", "nan")
     if incumbent is None:
         return Verdict("keep", "baseline")
-    gain = round(incumbent.value, EQUAL_DECIMALS) - round(score.value, EQUAL_DECIMALS)
-    gain = gain if direction == "min" else -gain
-    if gain > 0:
+    gained = gain(incumbent.value, score.value, direction)
+    if gained > 0:
         return Verdict("keep", "better")
-    if gain == 0 and score.lines < incumbent.lines:
+    if gained == 0 and score.lines < incumbent.lines:
         return Verdict("keep", "equal and shorter")
-    return Verdict("discard", "equal, not shorter" if gain == 0 else "worse")
+    return Verdict("discard", "equal, not shorter" if gained == 0 else "worse")
 
 
 POLICIES = {"greedy": greedy}
-RULES = {"greedy": "strictly better is kept; a score equal to six decimals is kept if the artifact has fewer lines"}
+RULES = {
+    "greedy": "strictly better is kept; a score equal to six decimals (a small one: to six digits) is kept if the "
+    "artifact has fewer lines"
+}

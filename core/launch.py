@@ -36,7 +36,7 @@ class Options:
         for. None: no limit (resume: the limit it had).
     agent_options: model, effort, prices, … of the agent; resume: those that change.
     max_dollars, max_tokens: what the agent may spend in all; None: no cap (resume: the one it had).
-    approve: every proposal waits for the user's word; a run that is to go on keeps this as it was, unless asked here.
+    approve: whether every proposal waits for the user's word. None: no (resume: as it was).
     again: for `resume` with experiments=0: finished experiments that are to have another trial, once for each mention.
     """
 
@@ -51,7 +51,7 @@ class Options:
     experiments: int | None = None
     hours: float | None = None
     keep_checkpoints: bool = False
-    approve: bool = False
+    approve: bool | None = None
     resume: str | None = None
     agent_options: Mapping[str, Any] = field(default_factory=dict)
     max_dollars: float | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core import sandbox, standstill
 from core.channel import Clock
 from core.checkpoints import checkpoint_bytes
+from core.digits import written
 from core.errors import RunFailed
 from core.evaluator import Answer, Evaluation, self_reported
 from core.events import Crashed, Event, Measured, TrialVoid
@@ -198,7 +199,7 @@ def _conclude(
 def _append_summary(log: Path, metric: str, measured: Measured) -> None:
     """The block that ends a run of the original, so that what reads its logs reads ours."""
     known = {
-        metric: f"{measured.value:.6f}",
+        metric: written(measured.value),
         "training_seconds": f"{measured.train_seconds:.1f}",
         "total_seconds": f"{measured.total_seconds:.1f}",
         "peak_vram_mb": f"{measured.peak_memory_mb:.1f}",

@@ -124,7 +124,7 @@ def _wire(
     agent: agents.Agent,
     prepared: Any,
     engine: EngineStarted,
-    approve: bool,
+    approve: bool | None,
     again: Sequence[int] = (),
 ) -> Run:
     work = cache_folder() / "work" / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
@@ -133,8 +133,8 @@ def _wire(
     run = Run(folder, workspace, history, journal, agent, prepared, work)
     replace_durably(folder / "results.tsv", results_tsv(history))
     run.record(engine)
-    if approve and not history.approval:
-        run.record(ApprovalTurned(True))
+    if approve is not None and approve is not history.approval:
+        run.record(ApprovalTurned(approve))
     for number in again:
         run.record(AgainAsked(number))
     run.prune_checkpoints()

@@ -102,7 +102,8 @@ def begin(folder: Path, wish: OwnTask, say: Callable[[str], None]) -> None:
     folder = folder.absolute()
     _refuse_other_than_utf8((str(folder), *wish.files, *filter(None, (wish.command, wish.metric, wish.pattern))))
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: not a folder; name one, or none for this one")
+        mend = f"if agents are to edit it: autoresearch init --own --file {shlex.quote(folder.name)}"
+        raise UsageError(f"{folder}: not a folder; name one, or none for this one; {mend}")
     if (folder / "task.toml").exists():
         raise UsageError(f"{folder / 'task.toml'}: there is one already; edit it, or name another folder")
     files = wish.files or _found(folder)
@@ -216,10 +217,10 @@ def _listed(files: Sequence[str]) -> str:
 
 def _left_to_the_user(folder: Path, root: Path, named: Sequence[str]) -> list[str]:
     there = "" if folder == Path.cwd() else f" -C {shlex.quote(str(folder))}"
-    names = shlex.join(named)
+    names = shlex.join(named)  # -f below: the .gitignore may name one of them
     return [
         f"a run begins with what is committed, and {root} is yours; so first:",
-        f'  git{there} add {names} && git{there} commit -m "a task" -- {names}',
+        f'  git{there} add -f {names} && git{there} commit -m "a task" -- {names}',
     ]
 
 

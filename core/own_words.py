@@ -5,57 +5,66 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 BY_HAND = "edited by hand"
 _NAMED = 2  # settings that are told one by one
 _LONGEST_VALUE = 40  # characters
 _ASSIGNED = re.compile(r"""\s*["']?([A-Za-z_][\w.\-]*)["']?\s*(?::\s*[\w\[\], .|]+?\s*)?[=:]\s*(\S.*)""")
-_COMMENT = re.compile(r"\s+(?:#|//).*$")
+_HASH = ".py .pyi .toml .yaml .yml .sh .bash .zsh .cfg .conf .ini .env .rb .r .jl .pl .mk .cmake .nix .tcl"
+_SLASHES = (
+    ".c .h .cc .cpp .cxx .hh .hpp .cu .cuh .m .mm .metal .js .mjs .ts .jsx .tsx .java .kt .scala .go .rs .swift .zig "
+    ".cs .dart .php .proto .jsonc .json5 .glsl .wgsl .v .sv"
+)
+# How a comment begins, by a file's ending; in a text of another kind, as a prompt in Markdown, nothing is one.
+_COMMENTS = {**dict.fromkeys(_HASH.split(), "#"), **dict.fromkeys(_SLASHES.split(), "//")}
 
-Change = tuple[str, str, str]  # a setting, its value before and after
-
-
-def described(before: Mapping[str, str], after: Mapping[str, str], proposed: str) -> str:
-    """`WEIGHT_DECAY 0.2 → 0.1 (edited by hand)`; where no setting changed, the words of the proposal, marked so."""
-    changes: list[Change] = []
-    others = False
-    for name in sorted(after):
-        if after[name] == before.get(name, ""):
-            continue
-        for change in _changes(before.get(name, ""), after[name]):
-            if change is None:
-                others = True
-            else:
-                changes.append(change)
-    if not changes:
-        return f"{BY_HAND}: {proposed}"
-    told = [f"{name} {old} → {new}" for name, old, new in changes[:_NAMED]]
-    told += [f"+{len(changes) - _NAMED} more"] if len(changes) > _NAMED else []
-    return f"{', '.join([*told, *['other lines'] * others])} ({BY_HAND})"
+Change = tuple[tuple[str, str], str, str]  # a file and its setting, the value before and after
 
 
-def _changes(before: str, after: str) -> Iterator[Change | None]:
-    """The settings that changed, line by line; None for lines that changed otherwise. Comments and gaps are nothing."""
-    old, new = (list(filter(None, map(_told, text.splitlines()))) for text in (before, after))
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new).get_opcodes():
-        if kind == "equal":
-            continue
-        pairs = list(zip(old[i:j], new[k:m], strict=False)) if j - i == m - k else []
-        if not pairs:
-            yield None
-        for was, now in pairs:
-            yield _change(was, now)
+def described(before: Mapping[str, str], proposal: Mapping[str, str], after: Mapping[str, str], said: str) -> str:
+    """`WEIGHT_DECAY 0.2 → 0.1 (edited by hand)`: what changed against `before`, what the user changed of the proposal
+    first. Where no setting changed, the words that were said of the proposal, marked so. All by path, whole texts."""
+    own = {change[0] for change in _changes(proposal, after) if change}
+    changes = list(_changes(before, after))
+    settings = sorted(filter(None, changes), key=lambda change: change[0] not in own)
+    if not settings:
+        return f"{BY_HAND}: {said}"
+    told = [f"{name} {old} → {new}" for (_, name), old, new in settings[:_NAMED]]
+    told += [f"+{len(settings) - _NAMED} more"] if len(settings) > _NAMED else []
+    return f"{', '.join([*told, *['other lines'] * (None in changes)])} ({BY_HAND})"
 
 
-def _told(line: str) -> str:
+def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change | None]:
+    """The settings that changed, file by file; None for lines that changed otherwise. Comments and gaps are nothing."""
+    for path in sorted(after):
+        comment = _COMMENTS.get(Path(path).suffix.lower())
+        old, new = (
+            list(filter(None, (_told(line, comment) for line in text.splitlines())))
+            for text in (before.get(path, ""), after[path])
+        )
+        for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new).get_opcodes():
+            if kind == "equal":
+                continue
+            if j - i != m - k:
+                yield None
+                continue
+            for was, now in zip(old[i:j], new[k:m], strict=True):
+                change = _change(was, now)
+                yield ((path, change[0]), *change[1:]) if change else None
+
+
+def _told(line: str, comment: str | None) -> str:
     """A line without its comment; the colour `"#fff"` stays, for it stands in quotes."""
-    if line.lstrip().startswith(("#", "//")):
+    if comment is None:
+        return line.rstrip()
+    if line.lstrip().startswith(comment):
         return ""
-    bare = _COMMENT.sub("", line).rstrip()
+    bare = re.sub(rf"\s+{comment}.*$", "", line).rstrip()
     return bare if bare.count('"') % 2 == bare.count("'") % 2 == 0 else line.rstrip()
 
 
-def _change(was: str, now: str) -> Change | None:
+def _change(was: str, now: str) -> tuple[str, str, str] | None:
     one, other = _ASSIGNED.fullmatch(was), _ASSIGNED.fullmatch(now)
     if one is None or other is None or one[1] != other[1]:
         return None

@@ -106,10 +106,10 @@ class Proposals:
             raise agents.Refused("a duplicate: the user has rejected this very source", said)
         return proposal
 
-    def described(self, edits: Mapping[str, str], proposed: str) -> str:
-        """What a version of the user's own is called. `proposed`: what the agent called its own."""
+    def described(self, edits: Mapping[str, str], proposed: Mapping[str, str], said: str) -> str:
+        """What a version of the user's own is called. `proposed` and `said`: the agent's, and what it called that."""
         sources = self._sources()
-        return described(sources, {**sources, **edits}, proposed)
+        return described(sources, {**sources, **proposed}, {**sources, **edits}, said)
 
     def _sources(self) -> dict[str, str]:
         best = self._run.history.best

@@ -88,7 +88,7 @@ class Wishes:
         if merged == proposed.edits:
             self._run.record(Approved(number))
             return f"#{number} begins now"
-        described = self._run.proposals.described(merged, proposed.description)
+        described = self._run.proposals.described(merged, proposed.edits, proposed.description)
         try:
             checked = self._run.proposals.checked(Proposal(merged, described, proposed.hypothesis), by_user=True)
         except agents.Refused as refusal:
@@ -137,7 +137,10 @@ def check_again(h: History, number: int) -> None:
     """Refuse another trial of what is not finished."""
     if not any(e.number == number for e in h.experiments):
         known = f"0 to {h.experiments[-1].number} are" if h.experiments else "none is yet"
-        raise UsageError(f"#{number} is not finished, so it cannot have another trial; {known}")
+        if number in (p.number for p in (h.pending, h.aside) if p):
+            raise UsageError(f"#{number} is not finished, so it cannot have another trial; {known}")
+        known = known.replace(" are", " can have another trial") if h.experiments else "none is finished yet"
+        raise UsageError(f"#{number} is no experiment of this run; {known}")
     if h.experiments[0].verdict.outcome == "crash":
         raise UsageError("its baseline crashed, so the run cannot go on; mend the artifact and start a new one")
 

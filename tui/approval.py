@@ -133,7 +133,7 @@ class Approval:
             except ValueError:  # a journal whose texts and diffs disagree
                 before, named = dict(copy.written), "your version, against the proposal"
             after = {**copy.written, **changed}
-            diff, called = compare(before, after), described(before, after, said)
+            diff, called = compare(before, after), described(before, copy.written, after, said)
         research.diffs.show_own(awaited, diff, named)
         research.activate("diff")
         return text.one_line(called)

@@ -25,6 +25,7 @@ from tui.init import init
 from tui.key import key
 from tui.options import (
     APPROVE,
+    APPROVE_OR_NOT,
     BACKEND,
     BUDGET,
     DEVICE,
@@ -149,16 +150,14 @@ def run(
 @MORE
 @HOURS
 @KEEP_CHECKPOINTS
+@APPROVE_OR_NOT
 @model_flags
 def resume(tag: str | None, plain: bool, as_json: bool, workspace: Path | None, **wish: Any) -> int:
     """Make a run go on: a paused one, a stopped one, a killed one. --experiments and --hours give it that much more;
     --max-dollars and --max-tokens are new caps in all, what it has spent included."""
     folder = find(workspace, tag, here=True)
     if control.alive(folder):
-        if any(given is not None and given is not False for given in wish.values()):
-            raise UsageError(f"run {folder.name} is going on; its limits can be changed when it has stopped")
-        click.echo(f"{folder.name}: {control.send(folder, 'resume')}")
-        return 0
+        return steering.go_on(folder, wish)
     steering.refuse_imported(folder)
     from tui import report
 

@@ -47,6 +47,9 @@ KEEP_CHECKPOINTS = click.option(
     "--keep-checkpoints", is_flag=True, help="Keep every checkpoint, not only those of kept and of recent experiments."
 )
 APPROVE = click.option("--approve", is_flag=True, help="Let every proposal wait for your yes.")
+APPROVE_OR_NOT = click.option(
+    "--approve/--no-approve", default=None, help="Whether every proposal waits for your yes.  [default: as it was]"
+)
 WORKSPACE = click.option(
     "--workspace", type=click.Path(path_type=Path), metavar="DIR", help="Where the run is.  [default: here]"
 )

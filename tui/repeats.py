@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from core.digits import gain
 from core.experiment import Experiment
 from core.facts import fact
 from core.history import History
-from core.judge import EQUAL_DECIMALS
 from tui import text
 from tui.state import State, find
 
@@ -73,9 +73,8 @@ def contradicted(e: Experiment, better: str) -> bool:
     if e.verdict.outcome != "keep" or e.measurement is None or e.delta is None or not values:
         return False
     bar, mean = e.measurement.value - e.delta, mean_of(values)
-    gain = round(bar, EQUAL_DECIMALS) - round(mean, EQUAL_DECIMALS)
-    gain = gain if better == "min" else -gain
-    return gain < 0 or (gain == 0 and round(e.delta, EQUAL_DECIMALS) != 0)
+    gained = gain(bar, mean, better)
+    return gained < 0 or (gained == 0 and gain(bar, e.measurement.value, better) != 0)
 
 
 # --- the steps of a run ----------------------------------------------------------------------------------------------

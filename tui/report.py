@@ -195,6 +195,8 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
 def _wishes(s: dict[str, Any]) -> list[str]:
     """What the user has asked for that is still in force."""
     lines = ["approval is on: every proposal waits for your yes"] if s["approval"] else []
+    if s["approval"] and not s["imported_from"] and s["state"] not in ("running", "waiting", "paused"):
+        lines[0] += f"; without: autoresearch resume {s['tag']} --no-approve"
     if s["waiting"] is not None and s["state"] != "waiting":
         lines.append(f"#{s['waiting']} waits for your yes once the run goes on: {s['waiting_description']}")
     if s["again"]:

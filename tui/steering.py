@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ from core.events import ApprovalAwaited
 from core.history import History
 from core.launch import Options, command_for, launch
 from tui import report, text
+from tui.asked import paused
 from tui.going_on import as_typed_here, for_more
 from tui.options import TAG, WORKSPACE, find
 from tui.watch import say
@@ -80,6 +82,17 @@ def again(number: int, tag: str | None, workspace: Path | None) -> int:
     launch(Options(str(folder.parent.parent), resume=folder.name, experiments=0, again=(number,)), say)
     click.echo(f"{folder.name}: an engine begins {text.one_line(report.history(folder).plan)}")
     return 0
+
+
+def go_on(folder: Path, wish: Mapping[str, Any]) -> int:
+    """`resume` of a run whose engine lives. Its limits are the engine's from its start on. Raises UsageError."""
+    if any(given is not None and given is not False for name, given in wish.items() if name != "approve"):
+        stands = "is paused" if paused(report.history(folder)) else "is going on"
+        stop, more = command_for(folder, "stop"), "then say this again"
+        raise UsageError(f"run {folder.name} {stands}; its limits can be changed when it has stopped: {stop}, {more}")
+    if wish["approve"] is not None:
+        command(folder, "approval-on" if wish["approve"] else "approval-off")
+    return command(folder, "resume")
 
 
 COMMANDS = (steer, approval, approve, reject, again)

@@ -121,7 +121,7 @@ def test_it_is_no_wish_for_a_run_that_is_going_on(noisy, engines):  # noqa: F811
     control.send(folder, "pause")
     done = autoresearch("resume", "t", "--experiments", "0", cwd=noisy)
     assert done.returncode == 2
-    assert "is going on; its limits can be changed when it has stopped" in done.stderr
+    assert "run t is paused; its limits can be changed when it has stopped: autoresearch stop t" in done.stderr
     assert control.send(folder, "resume")
     ended(folder)
 

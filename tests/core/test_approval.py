@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import TOY_SOURCE, commit_all, ended, git, history, kill_engine, rates_agent, until, waits
+from conftest import TOY_SOURCE, autoresearch, commit_all, ended, git, history, kill_engine, rates_agent, until, waits
 
 from core import control
 from core.errors import EngineUnreachable, UsageError
@@ -236,6 +236,26 @@ def test_a_run_that_goes_on_still_waits(toy, engines, asking):
     control.send(asking, "approve", number=2)
     waits(asking, 3)
     assert history(asking).approval
+
+
+def test_a_run_that_goes_on_can_be_told_to_wait_no_more(toy, asking):
+    control.send(asking, "approve", number=1)
+    waits(asking, 2)
+    control.send(asking, "stop")
+    ended(asking)
+    assert "without: autoresearch resume t --no-approve" in autoresearch("status", "t", cwd=toy).stdout
+    done = autoresearch("resume", "t", "--no-approve", "--experiments", "1", "--plain", cwd=toy)
+    assert done.returncode == 0, done.stderr
+    h = history(asking)
+    assert not h.approval
+    assert len(h.experiments) == 3  # the one that waited is the one more
+
+
+def test_an_engine_that_lives_is_told_too(toy, asking):
+    done = autoresearch("resume", "t", "--no-approve", cwd=toy)
+    assert done.returncode == 0, done.stderr
+    assert "#1 is approved, and no proposal waits any more" in done.stdout
+    assert not history(asking).approval
 
 
 def test_kill_9_at_random_moments_with_answers_in_between(toy, engines):

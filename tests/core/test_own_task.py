@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def test_what_cannot_be_chosen_for_the_user_is_asked_for_and_nothing_is_written(
     (tmp_path / "a.py").write_text(SOLVE)
     (tmp_path / "b.py").write_text(SOLVE)
     assert "name it with --file; there are a.py, b.py" in told("--own")
+    assert "autoresearch init --own --file a.py" in told("--own", "a.py")
     (tmp_path / "run.sh").write_text("echo score: 1\n")
     assert "--file run.sh: how is it run? name that with --command" in told("--file", "run.sh")
     assert "[metric] pattern needs exactly one group" in told("--file", "a.py", "--pattern", "score")
@@ -86,11 +88,14 @@ def test_what_cannot_be_chosen_for_the_user_is_asked_for_and_nothing_is_written(
 def test_a_repository_of_the_users_is_written_to_but_not_committed_to(tmp_path):
     git(tmp_path, "init", "-q")
     (tmp_path / "solve.py").write_text(SOLVE)
+    (tmp_path / ".git" / "info" / "exclude").write_text("task.*\n")
     done = autoresearch("init", "--own", "--metric", "loss", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    command = 'git add program.md solve.py task.toml && git commit -m "a task" -- program.md solve.py task.toml'
+    command = 'git add -f program.md solve.py task.toml && git commit -m "a task" -- program.md solve.py task.toml'
     assert command in done.stdout
-    assert git(tmp_path, "status", "--short").split() == ["??", "program.md", "??", "solve.py", "??", "task.toml"]
+    assert git(tmp_path, "status", "--short").split() == ["??", "program.md", "??", "solve.py"]
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True)
+    assert git(tmp_path, "ls-files").split() == ["program.md", "solve.py", "task.toml"]
 
 
 @pytest.mark.parametrize("program", [None, "# mine\n"])

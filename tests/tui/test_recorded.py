@@ -99,7 +99,7 @@ def test_the_commands_off_a_terminal(checkout: Path) -> None:
     assert "best val_bpb 0.969686" in done.stdout
     assert autoresearch("open", cwd=checkout).stdout == done.stdout
     assert str(checkout / ".autoresearch/mar8") in done.stderr
-    assert "126" not in done.stdout
+    assert "126 experiments" not in done.stdout
     assert "125 experiments after the baseline: 22 kept, 102 discarded, 1 crashed\nin " in done.stdout
     for unknown in ("own task", "agent ,", "at work"):
         assert unknown not in done.stdout
