@@ -17,10 +17,12 @@ from conftest import autoresearch, lives, until
 from driving import engine_of
 from recorded_run import write_run
 from serving import Served, let_in, page, serving
+from textual.app import App
 
 from core.errors import UsageError
 from tui.cli import cli
 from tui.web.door import door
+from tui.web.driver import PageDriver
 from tui.web.server import STATIC, CockpitServer
 
 
@@ -99,9 +101,9 @@ async def test_a_page_shows_the_run_takes_keys_and_controls_nothing(served: Serv
         async with let_in(served.url) as http, page(http, served.root) as it:
             await it.until(lambda: "best 2.2993 (#13)" in it.shown)
             await it.press("?")
-            await it.until(lambda: "pause the run now" in it.shown)
+            await it.until(lambda: "select the baseline" in it.shown)
             await it.press("\x1b")
-            await it.until(lambda: "pause the run now" not in it.shown)
+            await it.until(lambda: "select the baseline" not in it.shown)
             await it.press("ps")
             await it.until(lambda: "this page only looks" in it.shown)
             await it.press("o")
@@ -141,7 +143,7 @@ async def test_no_keys_resize_a_page(served: Served) -> None:
         for keys in ("\x1b[48;20000;20000;0;0t", "\x1b[48;20000", ";20000;0;0t", "\x1b[48;5;20;0;0t"):
             await it.press(keys)
         await it.press("?")
-        await it.until(lambda: "pause the run now" in it.shown)
+        await it.until(lambda: "select the baseline" in it.shown)
         assert served.pages[0].memory_info().rss < 400 * 2**20
 
 
@@ -216,6 +218,27 @@ async def test_a_process_that_breaks_down_is_told_of(run_folder: Path, capsys: p
     assert capsys.readouterr().err.splitlines() == [
         "no such thing", "a page's process ended by itself (exit status 1)"
     ]  # fmt: skip
+
+
+async def test_packets_of_two_threads_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textual.drivers.web_driver.InputReader", lambda: None)
+    come, go = os.pipe()
+    driver = PageDriver(App())
+    driver.fileno = go
+    size, times = 300_000, 5  # several times what a pipe holds
+
+    def send(letter: bytes) -> None:
+        for _ in range(times):
+            driver._write(letter * size)
+
+    def packets() -> list[bytes]:
+        with open(come, "rb") as pipe:
+            return [pipe.read(size) for _ in range(2 * times)]
+
+    sending = (asyncio.to_thread(send, letter) for letter in (b"a", b"b"))
+    came, *_ = await asyncio.gather(asyncio.to_thread(packets), *sending)
+    os.close(go)
+    assert sorted(map(set, came), key=sorted) == [{ord("a")}] * times + [{ord("b")}] * times
 
 
 # --- processes end

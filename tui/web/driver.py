@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -16,12 +17,13 @@ _LAST_SECONDS = 5.0
 
 class PageDriver(WebDriver):
     """Textual's own, but that it ends with the server, where Textual's goes on when nobody holds its pipes any more,
-    and that no keys resize it."""
+    that no keys resize it, and that no packet gets into the middle of another."""
 
     def __init__(
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._writing = threading.Lock()  # frames come from one thread, files from the one that reads
         self._write = self._write_whole  # type: ignore[assignment]
 
     def run_input_thread(self) -> None:
@@ -37,7 +39,7 @@ class PageDriver(WebDriver):
             super().process_message(message)
 
     def _write_whole(self, packet: bytes) -> int:
-        with suppress(BrokenPipeError):  # the input ends as well, and that ends the app
+        with self._writing, suppress(BrokenPipeError):  # the input ends as well, and that ends the app
             rest = packet
             while rest:
                 rest = rest[os.write(self.fileno, rest) :]
