@@ -21,6 +21,7 @@ from textual.app import App
 
 from core.errors import UsageError
 from tui.cli import cli
+from tui.web import downloads
 from tui.web.door import door
 from tui.web.driver import PageDriver
 from tui.web.server import STATIC, CockpitServer
@@ -182,6 +183,28 @@ async def test_a_download_ends_with_its_page(run_folder: Path) -> None:
                 assert answer.status == 404
     finally:
         await runner.cleanup()
+
+
+async def test_a_download_that_stalls_does_not_pass_for_a_whole_one(run_folder: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(downloads, "STALLED_SECONDS", 0.5)
+    keeper = door(())
+    server = CockpitServer(run_folder, keeper, control=False)
+    runner, port = await server.listen("127.0.0.1", 0)
+    root = f"http://127.0.0.1:{port}"
+    try:
+        async with let_in(f"{root}/?token={keeper.token}") as http, page(http, root) as it:
+            await it.until(lambda: "best 2.2993 (#13)" in it.shown)
+            await it.press("S")
+            await it.until(lambda: any(told[0] == "deliver_file_start" for told in it.told))
+            key = next(told[1] for told in it.told if told[0] == "deliver_file_start")
+            (process,) = [p for p in psutil.Process().children() if "tui.web.cockpit" in p.cmdline()]
+            process.send_signal(signal.SIGSTOP)
+            with pytest.raises(aiohttp.ClientError):
+                async with http.get(f"{root}/download/{key}") as answer:
+                    await answer.read()
+    finally:
+        await runner.cleanup()
+    assert not caplog.records
 
 
 async def test_pages_are_bounded_and_one_that_closes_makes_room(run_folder: Path) -> None:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 
-from textual_serve.download_manager import DOWNLOAD_CHUNK_SIZE, DOWNLOAD_TIMEOUT, DownloadManager
+from textual_serve.download_manager import DOWNLOAD_CHUNK_SIZE, DownloadManager
+
+STALLED_SECONDS = 20.0
 
 
 class Downloads(DownloadManager):
-    """textual-serve's, but that a download which stalls ends quietly, and that none outlives its process."""
+    """textual-serve's, but that one which stalls does not pass for a whole one, and none outlives its process."""
 
     async def download(self, delivery_key: str) -> AsyncGenerator[bytes, None]:
+        """The pieces of a file. Raises TimeoutError where its process does not send the next one."""
         wanted = self._active_downloads[delivery_key]
         ask: dict[str, str | int | bool | None]
         ask = {"type": "deliver_chunk_request", "key": delivery_key, "size": DOWNLOAD_CHUNK_SIZE, "name": wanted.name}
-        with suppress(TimeoutError):
+        try:
             while await wanted.app_service.send_meta(ask):
-                async with asyncio.timeout(DOWNLOAD_TIMEOUT):
+                async with asyncio.timeout(STALLED_SECONDS):
                     chunk = await wanted.incoming_chunks.get()
                 if not chunk:
                     break
                 yield chunk
-        self._active_downloads.pop(delivery_key, None)
+        finally:
+            self._active_downloads.pop(delivery_key, None)
 
     async def cancel_app_downloads(self, app_service_id: str) -> None:
         await super().cancel_app_downloads(app_service_id)

@@ -20,7 +20,6 @@ from textual_serve.server import Server, to_int
 
 from core.errors import UsageError
 from tui import config
-from tui.keys import KEYS
 from tui.themes import THEMES
 from tui.web.door import Door, headers
 from tui.web.downloads import Downloads
@@ -65,7 +64,7 @@ class CockpitServer(Server):
                 web.get("/", self.index),
                 web.get("/ws", self.terminal),
                 web.get("/static/{name}", self.static),
-                web.get("/download/{key}", self.handle_download),
+                web.get("/download/{key}", self.download),
             ]
         )
         app.on_response_prepare.append(_armour)
@@ -100,7 +99,7 @@ class CockpitServer(Server):
 
     async def index(self, request: web.Request) -> web.Response:
         """The page; from here on the cookie opens the door, and the page takes the token out of the address."""
-        ground = THEMES[config.load(set(THEMES), {key.id for key in KEYS}).theme].variables["ground"]
+        ground = THEMES[config.load(set(THEMES)).theme].variables["ground"]
         told = {"title": self.title, "ground": ground if ground.startswith("#") else "#000000"}
         page = (_OURS / "page.html").read_text(encoding="utf-8")
         for name, words in told.items():
@@ -115,6 +114,15 @@ class CockpitServer(Server):
         if name not in STATIC:
             raise web.HTTPNotFound
         return web.Response(body=STATIC[name].read_bytes(), content_type=_TYPES[Path(name).suffix])
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """A file of a page's process. One that stalls breaks off: the browser must not take it for whole."""
+        try:
+            return await self.handle_download(request)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise web.HTTPGatewayTimeout from None
 
     async def terminal(self, request: web.Request) -> web.WebSocketResponse:
         """The cockpit of one page, from its first cell until page, process or server ends."""
