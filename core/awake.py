@@ -16,6 +16,8 @@ from typing import IO
 
 from core.log import plain
 
+NOT_PREVENTED = "idle sleep is not prevented"  # how a line of the engine's log begins that says so
+_NO_PROGRAM = "there is no program for it here (systemd-inhibit, caffeinate)"
 _WHY = "an experiment is training"
 _PATIENCE_SECONDS = 2.0
 _PASSED = (
@@ -30,6 +32,43 @@ _PASSED = (
 def program() -> str | None:
     """Where the program lies that holds off idle sleep here; None where there is none."""
     return shutil.which("caffeinate" if sys.platform == "darwin" else "systemd-inhibit")
+
+
+def refusal() -> str:
+    """Why idle sleep cannot be held off here, found out by trying it for a moment; empty where it can."""
+    found = program()
+    if found is None:
+        return _NO_PROGRAM
+    try:
+        done = subprocess.run(
+            [*_argv(found), "true"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE_SECONDS,
+            start_new_session=True,
+            env=_environment(),
+        )
+    except OSError as error:
+        return f"{found} cannot be started: {error.strerror}"
+    except subprocess.TimeoutExpired:
+        return f"{found} does not answer"
+    return "" if done.returncode == 0 else f"{found} ended with status {done.returncode}: {_first_line(done.stderr)}"
+
+
+def _argv(found: str) -> list[str]:
+    """The program, with what stands before the command that it is to run."""
+    if sys.platform == "darwin":
+        return [found, "-i", "-s"]
+    return [found, "--what=idle:sleep", "--mode=block", "--who=autoresearch", f"--why={_WHY}"]
+
+
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith("DBUS_")}
+
+
+def _first_line(said: bytes) -> str:
+    lines = plain(said.decode("utf-8", "replace")).strip().splitlines()
+    return lines[0][:200] if lines else "it said nothing"
 
 
 class Awake:
@@ -62,21 +101,18 @@ class Awake:
     def _start(self) -> None:
         found = program()
         if found is None:
-            self._give_up("there is no program for it here (systemd-inhibit, caffeinate)")
+            self._give_up(_NO_PROGRAM)
             return
-        argv = [found, "-i", "-s", "-w", str(os.getpid())]
-        if sys.platform != "darwin":
-            how = ["--what=idle:sleep", "--mode=block", "--who=autoresearch", f"--why={_WHY}"]
-            argv = [found, *how, "cat"]
+        last = ["-w", str(os.getpid())] if sys.platform == "darwin" else ["cat"]
         try:
             self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - read when the program has ended
             self._process = subprocess.Popen(
-                argv,
+                [*_argv(found), *last],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._complaints,
                 start_new_session=True,
-                env={k: v for k, v in os.environ.items() if k in _PASSED or k.startswith("DBUS_")},
+                env=_environment(),
             )
         except OSError as error:
             self._give_up(f"{found} cannot be started: {error.strerror}")
@@ -85,12 +121,11 @@ class Awake:
     def _complaint(self) -> str:
         assert self._complaints is not None
         self._complaints.seek(0)
-        lines = plain(self._complaints.read(4096).decode("utf-8", "replace")).strip().splitlines()
-        return lines[0][:200] if lines else "it said nothing"
+        return _first_line(self._complaints.read(4096))
 
     def _give_up(self, why: str) -> None:
         self._given_up = True
-        print(f"idle sleep is not prevented: {why}", flush=True)
+        print(f"{NOT_PREVENTED}: {why}", flush=True)
 
     def _let_go(self) -> None:
         process, self._process = self._process, None

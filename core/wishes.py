@@ -136,11 +136,10 @@ class Wishes:
 def check_again(h: History, number: int) -> None:
     """Refuse another trial of what is not finished."""
     if not any(e.number == number for e in h.experiments):
-        known = f"0 to {h.experiments[-1].number} are" if h.experiments else "none is yet"
-        if number in (p.number for p in (h.pending, h.aside) if p):
-            raise UsageError(f"#{number} is not finished, so it cannot have another trial; {known}")
-        known = known.replace(" are", " can have another trial") if h.experiments else "none is finished yet"
-        raise UsageError(f"#{number} is no experiment of this run; {known}")
+        known = f"0 to {h.experiments[-1].number} are finished" if h.experiments else "none is finished yet"
+        in_flight = any(p.number == number for p in (h.pending, h.aside) if p)
+        what = "is not finished" if in_flight else "is no experiment of this run"
+        raise UsageError(f"#{number} {what}, so it cannot have another trial; {known}")
     if h.experiments[0].verdict.outcome == "crash":
         raise UsageError("its baseline crashed, so the run cannot go on; mend the artifact and start a new one")
 

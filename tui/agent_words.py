@@ -223,9 +223,11 @@ def crash_to_mend(history: History) -> str:
 
 
 def times_repaired(entry: Experiment | Pending) -> str:
-    """`repaired`, `repaired twice`; empty where it was not."""
+    """`repaired`, `repaired twice`; `2 repairs tried` while that has brought no score; empty where there was none."""
     times = len(entry.repairs)
-    return "" if not times else "repaired" if times == 1 else f"repaired {_times(times)}"
+    if not times or entry.measurement is None:
+        return f"{times} repair{'s' * (times != 1)} tried" if times else ""
+    return "repaired" if times == 1 else f"repaired {_times(times)}"
 
 
 def repairs(entry: Experiment | Pending) -> str:
@@ -233,6 +235,8 @@ def repairs(entry: Experiment | Pending) -> str:
     if not entry.repairs:
         return ""
     reasons = ", then ".join(text.one_line(repair.reason) for repair in entry.repairs)
+    if entry.measurement is None:
+        return f"{times_repaired(entry)}, after {reasons}"
     return f"repaired {_times(len(entry.repairs))}: {reasons}"
 
 

@@ -15,17 +15,16 @@ from textual.screen import Screen
 
 from core.commands import Command
 from core.launch import command_for, resume_command
-from tui import agent_words, asked, keys, text
+from tui import agent_words, keys, text
 from tui.approval import Approval
 from tui.away import remember
 from tui.feed import Feed, State, find
-from tui.keys import Key
 from tui.leaving import Leaving
 from tui.memory import share
-from tui.output import OutputWindow
 from tui.relaunch import Relaunch
+from tui.replayed import ReplayedWindow
 from tui.sending import Outcome, Sender
-from tui.standing import too_late
+from tui.standing import only_looks, too_late
 from tui.window import GREETING, Left
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def _offers() -> type[Provider]:
     return Offers
 
 
-class Cockpit(OutputWindow):
+class Cockpit(ReplayedWindow):
     """`read_only`: what the keys would ask of an engine is refused, and said."""
 
     BINDINGS = keys.first_bindings()
@@ -161,7 +160,8 @@ class Cockpit(OutputWindow):
     def has_hand(self, what: str) -> bool:
         """Whether there is something to control; says why `what` was asked for cannot be, and what can."""
         if self.read_only:
-            self.say("failed", self.ONLY_REPLAYS if self.state.replay else self.ONLY_LOOKS)
+            why = self.ONLY_REPLAYS if self.state.replay else only_looks(self.state)
+            self.say("failed", why or self.ONLY_LOOKS)
         elif self.over:
             self.say("failed", too_late(self.state, self.clock(), what))
         return not (self.read_only or self.over)
@@ -178,9 +178,7 @@ class Cockpit(OutputWindow):
     async def action_pause(self) -> None:
         """Pause, or go on, with a new engine where there is none; a replay is held here, whatever the run did."""
         if self.state.replay:
-            self.feed.hold()
-            self._notice = None  # news of then
-            self._wake.set()
+            self.hold_replay()
             return
         if self.relaunch.possible and await self.relaunch.go_on():
             return
@@ -238,10 +236,6 @@ class Cockpit(OutputWindow):
 
         if self.has_hand(title):
             await self.push_screen(AskScreen(title, question), lambda yes: then() if yes else None)
-
-    def may(self, key: Key) -> bool:
-        """Whether what a key does means something now."""
-        return key.id != "answer" or asked.waiting(self.state.history) is not None
 
     # --- the user's word on proposals
 

@@ -57,7 +57,8 @@ def waiting(history: History) -> int | None:
     return pending.number if pending and pending.awaited else None
 
 
-def _awaited(history: History) -> ev.ApprovalAwaited | None:
+def awaited(history: History) -> ev.ApprovalAwaited | None:
+    """The proposal that waits itself: of those with one number, which."""
     return history.pending.awaited if history.pending else None
 
 
@@ -72,5 +73,5 @@ def took_effect(command: str, was: History, now: History) -> bool:
     if command in ("pause", "pause-after", "resume"):
         return paused(was) != paused(now)
     if command in ("approve", "reject", "approval-off"):
-        return _awaited(was) != _awaited(now)  # also where the next one waits by now, with the same number
+        return awaited(was) != awaited(now)  # also where the next one waits by now, with the same number
     return command == "skip" and was.phase != now.phase

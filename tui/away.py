@@ -100,8 +100,11 @@ def while_away(history: History, look: Look | None, now: float, brief: bool = Fa
     return told + "; the best is as it was"
 
 
-def on_return(history: History, look: Look | None, now: float, brief: bool = False) -> str:
-    """The same, and that a proposal waits: this sentence stands where that is said else."""
+def on_return(history: History, look: Look | None, now: float, brief: bool = False, over: bool = False) -> str:
+    """The same, and that a proposal waits: this sentence stands where that is said else. `over`: nobody is there to
+    hear an answer."""
     told = while_away(history, look, now, brief)
-    waits = history.pending.number if history.waiting and history.pending else None
-    return f"{told}; #{waits} waits for your yes: A answers" if told and waits is not None else told
+    if not (told and history.waiting and history.pending):
+        return told
+    answer = " once the run goes on" if over else ": A answers"
+    return f"{told}; #{history.pending.number} waits for your yes{answer}"

@@ -5,8 +5,9 @@ theme = "day"            # night, day, ansi
 bell = true              # ring on a new best, on trouble, and when a proposal waits
 notify = false           # have the desktop say so too, where the terminal knows how to (OSC 9)
 
-[keys]                   # ids as the help shows them; several keys with commas between
-pause = "p,f5"
+[keys]                   # names as the help (?) shows them in grey; several keys with commas between
+pause = "f5,space"
+skip = "X"
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import platformdirs
 
 from core.facts import fact
 from tui.glyphs import LEVELS, Glyphs, level
+from tui.remapping import settled
 
 THEME = "night"
 _SWITCHES = {"bell": True, "notify": False}
@@ -42,7 +44,7 @@ def path() -> Path:
     return Path(platformdirs.user_config_dir("autoresearch")) / "config.toml"
 
 
-def load(themes: set[str], key_ids: set[str]) -> Config:
+def load(themes: set[str]) -> Config:
     """What the file says; what it says wrongly is passed over and told."""
     own = level(os.environ)
     try:
@@ -55,6 +57,7 @@ def load(themes: set[str], key_ids: set[str]) -> Config:
     except (OSError, ValueError) as error:
         return Config(glyphs=own, trouble=f"{path()}: cannot be read ({error}); the defaults hold")
     wrong = [name for name in said if name not in ("cockpit", "keys")]
+    wrong += [f"{name} (a table: [{name}])" for name in ("cockpit", "keys") if not isinstance(said.get(name, {}), dict)]
     cockpit, keys = (part if isinstance(part := said.get(name, {}), dict) else {} for name in ("cockpit", "keys"))
     theme, glyphs = cockpit.get("theme", THEME), cockpit.get("glyphs", own)
     wrong += [f"cockpit.{name}" for name in cockpit if name not in ("theme", "glyphs", *_SWITCHES)]
@@ -65,7 +68,6 @@ def load(themes: set[str], key_ids: set[str]) -> Config:
     switches = {name: cockpit.get(name, usual) for name, usual in _SWITCHES.items()}
     for name in [name for name, on in switches.items() if not isinstance(on, bool)]:
         wrong, switches[name] = [*wrong, f"{name} (true or false)"], _SWITCHES[name]
-    good = {k: v for k, v in keys.items() if k in key_ids and isinstance(v, str) and v}
-    wrong += [f"keys.{name}" for name in keys if name not in good]
-    trouble = f"{path()}: passed over {', '.join(wrong)}" if wrong else ""
+    good, others = settled(keys)
+    trouble = f"passed over {'; '.join([*wrong, *others])} (in {path()})" if wrong or others else ""
     return Config(theme, glyphs, **switches, keys=good, trouble=trouble)

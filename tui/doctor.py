@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-import locale
 import os
 import platform
 import shutil
@@ -20,6 +19,7 @@ from core.backend_choice import best_backend
 from core.launch import find_workspace, runs
 from core.locks import cache_folder
 from tui.agent_flags import BASE_URL
+from tui.glyphs import level, locale_chosen
 from tui.text import one_line
 
 Finding = dict[str, Any]
@@ -174,12 +174,14 @@ def _git(folder: Path) -> Finding:
 
 def _terminal() -> Finding:
     size = shutil.get_terminal_size()
-    encoding = locale.getpreferredencoding(False)
-    found = f"{os.environ.get('TERM', 'no TERM')}, {size.columns}x{size.lines}, {encoding}"
+    name, chosen = locale_chosen(os.environ)
+    spoken = f"{name}={one_line(chosen)}" if name else "no locale set"
+    found = f"{os.environ.get('TERM', 'no TERM')}, {size.columns}x{size.lines}, {spoken}"
     if not sys.stdout.isatty():
         return _finding("terminal", "note", f"{found}; not a terminal: plain lines are printed")
-    if "utf" not in encoding.lower():
-        return _finding("terminal", "note", found, "set a UTF-8 locale: export LANG=C.UTF-8")
+    if level(os.environ) == "ascii":
+        told = f"{found}: the cockpit draws in ASCII"
+        return _finding("terminal", "note", told, f"where the terminal shows UTF-8: export {name}=C.UTF-8")
     if size.columns < 80 or size.lines < 24:
         return _finding("terminal", "note", found, "the cockpit is made for 80x24 and more")
     return _finding("terminal", "ok", found)
@@ -196,10 +198,10 @@ def _disk() -> Finding:
 
 
 def _sleep() -> Finding:
-    program = awake.program()
-    if program is None:
-        return _finding("sleep", "note", "no program here holds off sleep: a machine that sleeps does not train")
-    return _finding("sleep", "ok", f"{Path(program).name} may hold off idle sleep; a run's engine.log says if not")
+    if why := awake.refusal():
+        mend = "switch off idle sleep in the system's settings: a machine that sleeps does not train"
+        return _finding("sleep", "note", f"{awake.NOT_PREVENTED}: {why}", mend)
+    return _finding("sleep", "ok", f"{Path(awake.program() or '').name} holds off idle sleep while a trial trains")
 
 
 def _agents() -> Finding:

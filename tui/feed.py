@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core import control
@@ -30,7 +30,16 @@ __all__ = ["Feed", "JournalLine", "State", "find", "fold", "read_ahead", "reduce
 _ALIVE_EVERY_SECONDS = 1.0
 _STEPS_TOLD = 200
 _AHEAD_SECONDS = 0.1  # of waiting at once for what is being read ahead
+_ENGINE_LINES = 200
+_CLOCKS_DIFFER_SECONDS = 1.0  # at most: that of the files from that of the journal
 _FEW_LINES = 3  # up to which a trial that prints them is told from its telemetry too
+
+
+def sleep_trouble(engine_said: Sequence[str]) -> str:
+    """The line of an engine's log that says why the machine may fall asleep under it; empty where none does."""
+    from core.awake import NOT_PREVENTED  # rarely needed, and not before the first painting
+
+    return next((line for line in reversed(engine_said) if line.startswith(NOT_PREVENTED)), "")
 
 
 def read_ahead(run_folder: Path) -> Ahead | None:
@@ -89,9 +98,14 @@ class Feed:
         self._printed: tuple[str, ...] = ()
         self._steps: tuple[str, ...] = ()
         self._engine_log = Tail(run_folder / "engine.log")
+        self._engine_said: tuple[str, ...] = ()
 
     def hold(self) -> None:
         """Of a replay: let its clock stand still, or go on. What lives is not held by looking away."""
+
+    def quicken(self, factor: float) -> str:
+        """Of a replay: so many times its speed. Returns the new one in words; what lives has none."""
+        return ""
 
     @property
     def behind(self) -> bool:
@@ -220,11 +234,16 @@ class Feed:
         return (number, trials / f"{number}-{experiment.trial}" / "log") if experiment else (None, None)
 
     def _read_engine_log(self) -> None:
-        if self.state.history.run is not None and self.state.alive:
-            return
         lines = self._engine_log.read()
-        if lines is not None:
-            self.state = replace(self.state, engine_log=lines[-200:])
+        self._engine_said = self._engine_said if lines is None else lines[-_ENGINE_LINES:]
+        works = self.state.history.run is not None and self.state.alive
+        if not works and self._engine_said != self.state.engine_log:
+            self.state = replace(self.state, engine_log=self._engine_said)
+        # What an engine before it said is none of its words.
+        own = works and self._engine_log.changed_at > self.state.pace.engine_since - _CLOCKS_DIFFER_SECONDS
+        trouble = sleep_trouble(self._engine_said) if own and self._engine_said else ""
+        if trouble != self.state.sleep_trouble:
+            self.state = replace(self.state, sleep_trouble=trouble)
 
     def _read_load(self) -> None:
         h, pending = self.state.history, self.state.history.pending

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from textual.screen import ModalScreen
 
+from core.history import History
 from core.launch import back_command, command_for
+from tui import asked
+from tui.asked import Asked
 from tui.going_on import sibling
 from tui.repeats import unconfirmed
 from tui.standing import standing
@@ -18,6 +21,32 @@ if TYPE_CHECKING:
     from tui.screens.leave import Choice
 
 INTERRUPT_SECONDS = 3.0  # within which Ctrl-C comes twice
+_ENDS = "the run ends; resume goes on from here"
+
+
+def becomes(h: History) -> tuple[str, str, str]:
+    """What becomes of a run that is left alone, that is stopped after this experiment, that is stopped now."""
+    p = h.pending
+    if p and p.awaited:
+        ends = f"the run ends; #{p.number} waits again on resume"
+        return f"#{p.number} waits for your yes", ends, ends
+    left = "it stays paused" if asked.paused(h) else "the engine goes on"
+    last = _ENDS if h.paused and (p is None or p.judged) else "this experiment is finished, then the run ends"
+    return left, last, "this trial is cut; resume runs it again" if p and p.trial_open else _ENDS
+
+
+def stands_still(h: History, asked_for: Asked, pause: str, answer: str) -> str:
+    """Why a run that is left alone stands still, now or before long; empty where it does not. `pause`, `answer`: the
+    keys that end that."""
+    if asked.paused(h):
+        return f"it is paused: nothing happens until {pause}"
+    if h.pending and h.pending.awaited:
+        return f"#{h.pending.number} waits for your yes: nothing happens until {answer} answers"
+    if any(a.command in ("pause", "pause-after") for a in asked_for):
+        return f"a pause is coming: then nothing happens until {pause}"
+    if h.approval:
+        return "approval is on: the engine goes on to its next proposal, and waits for your yes there"
+    return ""
 
 
 class Leaving:
@@ -43,14 +72,14 @@ class Leaving:
         elif self._nothing_to_ask:
             self._go()
         elif not isinstance(cockpit.screen, LeaveScreen):
-            resume = command_for(cockpit.run_folder, "resume")
-            page = LeaveScreen(cockpit.state.history.approval, resume, back_command(cockpit.run_folder))
+            folder, h, key = cockpit.run_folder, cockpit.state.history, cockpit.research.key_bar.key
+            warning = stands_still(h, cockpit.state.asked, key("pause"), key("answer"))
+            page = LeaveScreen(becomes(h), warning, command_for(folder, "resume"), back_command(folder))
             await cockpit.push_screen(page, self._leave)
 
     def _leave(self, choice: Choice | None) -> None:
         if choice == "detach":
-            back = back_command(self._cockpit.run_folder)
-            self._cockpit.exit(Left("detach", f"the engine goes on; `{back}` comes back to it"))
+            self._cockpit.exit(Left("detach", self._left_alone))
         elif choice is not None:
             self._stop(choice)
 
@@ -84,6 +113,16 @@ class Leaving:
         shows = f"`{best}` shows the best" if best else ""
         shows += f", `{sibling(state.resume, state.tag, 'confirm')}` says whether it is luck" * asks
         return "; ".join(filter(None, (standing(state, self._cockpit.clock()).detail, shows)))
+
+    @property
+    def _left_alone(self) -> str:
+        """Of a run that goes on without this window, or stands still without it."""
+        state, folder = self._cockpit.state, self._cockpit.run_folder
+        left, back = becomes(state.history)[0], f"`{back_command(folder)}` comes back to it"
+        if asked.paused(state.history) or any(a.command in ("pause", "pause-after") for a in state.asked):
+            left = f"the run {'stays paused' if self._cockpit.paused else 'is about to pause'}"
+            return f"{left}: nothing happens until `{command_for(folder, 'resume')}`; {back}"
+        return f"{left}; {back}"
 
     def _stop(self, choice: Literal["stop", "stop-now"]) -> None:
         """Stop the run and leave: at once where an experiment is to be finished first, else when it has ended."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from core.experiment import Experiment
 from core.history import History, Pending
+from tui.repeats import further, mean_of
 
 Filter = Literal["", "kept", "discarded", "crashed"]
 Order = Literal["number", "score"]
@@ -18,12 +19,14 @@ _OUTCOMES = {"kept": "keep", "discarded": "discard", "crashed": "crash"}
 
 
 def _merit(history: History) -> Callable[[Experiment], tuple[bool, float, int]]:
-    """What grows with how good an experiment was: what has no score is worst, of equals the later one is worse."""
+    """What grows with how good an experiment was: what has no score is worst, of equals the later one is worse. Where
+    further trials have scored it, their mean counts: the first score may have been luck."""
     metric = history.run.task.get("metric") if history.run else None
     up = isinstance(metric, Mapping) and metric.get("direction") == "max"
 
     def merit(e: Experiment) -> tuple[bool, float, int]:
         value = e.measurement.value if e.measurement and e.verdict.outcome != "crash" else math.nan
+        value = mean_of(again) if math.isfinite(value) and (again := further(e)) else value
         return (True, value if up else -value, -e.number) if math.isfinite(value) else (False, 0.0, -e.number)
 
     return merit
@@ -43,6 +46,7 @@ class Listing:
         self.finished: Sequence[Experiment] = history.experiments
         if self.narrowed:
             self.finished = [e for e in history.experiments if self._wanted(e)]
+        self.by_means = order == "score" and any(map(further, self.finished))
         if order == "score":
             self.finished = sorted(self.finished, key=_merit(history))
 

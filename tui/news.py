@@ -6,7 +6,7 @@ from tui import asked, text
 from tui.away import Look, on_return
 from tui.feed import State
 from tui.going_on import last_words
-from tui.standing import last_crash, standing
+from tui.standing import another, last_crash, standing
 
 
 class News:
@@ -34,7 +34,8 @@ def since(look: Look | None, state: State, now: float) -> tuple[str, str]:
     in fewer words."""
     ended = state.history.ended
     why = standing(state, now).detail if ended and last_words(ended.message) else ""
-    told, brief = (on_return(state.history, look, now, short) for short in (False, True))
+    over = standing(state, now).over
+    told, brief = (on_return(state.history, look, now, short, over) for short in (False, True))
     return (f"{why}; {told}" if told and why else told), (f"{why}; {brief}" if brief and why else brief)
 
 
@@ -55,13 +56,16 @@ def speaks(state: State, now: float) -> bool:
 
 def happened(was: State, now: State, selected: int | None, following: bool) -> str:
     """What somebody in another window wants to know of; empty for all else."""
-    best, waits = now.best, asked.waiting(now.history)
+    best, p = now.best, now.history.pending
     if best and best.number and best.measurement and now.history.incumbent != was.history.incumbent:
         return f"new best {text.score(best.measurement.value)} (#{best.number})"
     if now.replay:
         return ""  # what waited or failed then is nobody's business now
-    if waits is not None and waits != asked.waiting(was.history):
-        return f"#{waits} waits for your yes{': . shows it' if selected != waits and not following else ''}"
+    if p and p.awaited and p.awaited != asked.awaited(was.history):
+        new = another(now)  # of that number one was rejected before it: so it is told by its words too
+        said = f": {text.one_line(p.proposed.description)}" if new and p.proposed else ""
+        said = ": . shows it" if selected != p.number and not following else said
+        return f"{'another ' if new else ''}#{p.number} waits for your yes{said}"
     if now.history.programs > max(1, was.history.programs):
         return f"program.md changed: the agent reads the new one from #{now.history.next_number} on"
     return ""

@@ -22,6 +22,8 @@ _LEAST_SILENCE_SECONDS = 20.0
 _GAPS = 20  # of the usual length without a report: then the trial is stalled
 _UNKNOWN_GAP_SECONDS = 3.0  # before the first report of a run
 _GRACE_SECONDS = 5.0  # in which the engine itself ends a start-up that takes too long
+_SHORT_SECONDS = 3.0  # of training: to say when it is over would flicker
+_FAR = 2.0  # times as long as usual: then the limit is told
 _SLOW_GAP_SECONDS = 2.0  # from which a clock that only moved with the reports would look broken
 
 
@@ -29,6 +31,7 @@ _SLOW_GAP_SECONDS = 2.0  # from which a clock that only moved with the reports w
 class Pace:
     """`startups` and `evaluations` of the last trials; `cycles`: whole experiments, pauses left out."""
 
+    engine_since: float = 0.0  # when the engine at work, or the last one, began
     since: float = 0.0  # when the phase began that the run is in
     trial_since: float = 0.0
     finished_at: float = 0.0  # when the last experiment was over
@@ -40,6 +43,8 @@ class Pace:
 
 def after(pace: Pace, before: History, history: History, event: ev.Event, at: float) -> Pace:
     """The pace after an event that led from one history to the other."""
+    if isinstance(event, ev.EngineStarted):
+        pace = replace(pace, engine_since=at)
     match event:
         case ev.TrialStarted():
             return replace(pace, trial_since=at, since=at)
@@ -80,18 +85,55 @@ def has_start_up(history: History) -> bool:
 
 
 def training_left(history: History, live: Live | None, now: float) -> float | None:
-    """Seconds of training that are left: by the trial's own account, else by its budget. None: nobody can tell."""
-    p, limits = history.pending, budget(history)
-    if history.phase != "training" or p is None or p.ready_at is None or limits is None:
+    """Seconds of training that are left: by the trial's own account, else by its budget, which a backend uses up. A
+    trial that ends when it is done takes as long as those before it; None: nobody can tell, or it is overdue."""
+    counted, limits = _counted(history, live, now), budget(history)
+    if counted is None or limits is None:
         return None
-    counted = (now if p.held_since is None else p.held_since) - p.ready_at - p.held_seconds
-    if live and live.seconds is not None and math.isfinite(live.seconds):
-        counted = live.seconds + (_age(live, p, now) if p.held_since is None else 0.0)
+    if is_guessed(history, live):
+        usual = usual_training(history)
+        left = math.nan if usual is None or usual < _SHORT_SECONDS else usual - counted
+        return left if left >= 1 else None
     longest = limits.train_seconds - counted
     if live and live.eta_seconds is not None and math.isfinite(live.eta_seconds) and live.seconds is not None:
         told = live.eta_seconds - (counted - live.seconds)
         longest = min(told, longest + limits.overtime_seconds)
     return max(0.0, longest) if math.isfinite(longest) else None
+
+
+def training_at_most(history: History, live: Live | None, pace: Pace, now: float) -> float | None:
+    """Seconds until the limit of a trial of which nobody can tell when it ends: none before it has, or it takes far
+    longer than those."""
+    counted, limits = _counted(history, live, now), budget(history)
+    if counted is None or limits is None or not is_guessed(history, live):
+        return None
+    usual = usual_training(history)
+    if usual is not None and counted < _FAR * max(usual, _SHORT_SECONDS):
+        return None
+    left = min(limits.train_seconds - counted, cut_in(history, pace, now) or 0.0)
+    return left if math.isfinite(left) and left > 0 else None
+
+
+def is_guessed(history: History, live: Live | None) -> bool:
+    """Whether a trial ends when it is done, and does not say when: its budget is a limit, and no estimate."""
+    return bool(history.run and not history.run.backend) and (live is None or live.eta_seconds is None)
+
+
+def usual_training(history: History) -> float | None:
+    """How many seconds the last trials trained; None before one had a score."""
+    took = [e.measurement.train_seconds for e in history.experiments[-_LATELY:] if e.measurement]
+    took = [seconds for seconds in took if math.isfinite(seconds) and seconds > 0]
+    return statistics.median(took) if took else None
+
+
+def _counted(history: History, live: Live | None, now: float) -> float | None:
+    """Seconds that the trial under way has trained; None while none does."""
+    p = history.pending
+    if history.phase != "training" or p is None or p.ready_at is None:
+        return None
+    if live and live.seconds is not None and math.isfinite(live.seconds):
+        return live.seconds + (_age(live, p, now) if p.held_since is None else 0.0)
+    return (now if p.held_since is None else p.held_since) - p.ready_at - p.held_seconds
 
 
 def _age(live: Live, p: Pending, now: float) -> float:
@@ -112,7 +154,8 @@ def score_in(history: History, live: Live | None, pace: Pace, now: float) -> flo
         left = None if training is None else training + evaluation
     elif history.phase == "startup" and pace.startups and history.run and has_start_up(history):
         startup = max(0.0, statistics.median(pace.startups) - (now - pace.since))
-        left = startup + history.run.train_seconds + evaluation
+        training = usual_training(history) if is_guessed(history, live) else history.run.train_seconds
+        left = None if training is None else startup + training + evaluation
     else:
         left = None
     return left if left is not None and math.isfinite(left) and left >= 1 else None

@@ -18,7 +18,18 @@ from tui import agent_words, text
 from tui.diffs import diff_lines
 from tui.feed import Feed, State, find
 from tui.going_on import as_typed
-from tui.plain_lines import made, numbered, program_changed, step_line, tell_agent, tell_trial, waiting
+from tui.plain_lines import (
+    best_line,
+    done_of,
+    introduce,
+    made,
+    numbered,
+    program_changed,
+    step_line,
+    tell_agent,
+    tell_trial,
+    waiting,
+)
 from tui.repeats import doubt, unconfirmed, verdicts
 from tui.standing import counts, label, last_crash, standing
 
@@ -51,6 +62,7 @@ class _Follower:
         self.as_json = as_json
         self.said_at = time.monotonic()
         self.preparing = 0  # lines of the engine's log that were shown
+        self.warned = ""  # that the machine may fall asleep, as it was said
         self.programs = 0  # versions of program.md that the agent has read
 
     def follow(self, from_start: bool) -> int:
@@ -73,7 +85,7 @@ class _Follower:
             if not first and not self.as_json:
                 self._say(*waits_again([line.event for line in lines], state))
             if first and not from_start and not self.as_json and state.history.run:
-                self._say(*introduce(state), *attach(state))
+                self._say(*introduce(state, joined=True), *attach(state))
             ended = state.history.ended
             ended_now = not first and any(isinstance(line.event, ev.RunEnded) for line in lines)
             if state.alive is False or ended_now:
@@ -89,6 +101,9 @@ class _Follower:
         if h.run is None and len(state.engine_log) > self.preparing:
             self._say(*state.engine_log[self.preparing :])
             self.preparing = len(state.engine_log)
+        if state.sleep_trouble and state.sleep_trouble != self.warned:
+            self.warned = state.sleep_trouble
+            self._say(self.warned)
         silent = time.monotonic() - self.said_at
         if h.ended or h.standing_still:
             return
@@ -107,7 +122,8 @@ class _Follower:
             if not self.feed.state.history.ended:
                 print(standing(self.feed.state, time.time()).detail, file=sys.stderr)
             return code
-        self._say(*self.feed.state.engine_log[-5:] if code else (), *summary(self.feed.state, self.feed.run_folder))
+        last = [line for line in dict.fromkeys(self.feed.state.engine_log) if line != self.warned][-5:]
+        self._say(*last if code else (), *summary(self.feed.state, self.feed.run_folder))
         return code
 
     def _say(self, *lines: str) -> None:
@@ -124,31 +140,12 @@ class _Follower:
 # --- the words -------------------------------------------------------------------------------------------------------
 
 
-def introduce(state: State) -> list[str]:
-    """What run this is."""
-    run = state.history.run
-    assert run is not None
-    task = run.task.get("task")
-    name = str(task.get("name", "")) if isinstance(task, dict) else ""
-    backend = agent_words.PRODUCTS.get(run.backend, run.backend)
-    where = f"{backend} on {run.device}" if backend else run.device
-    parts = (
-        f"run {run.tag}",
-        name,
-        where,
-        f"agent {agent_words.in_full(state.history)}",
-        f"{text.seconds(run.train_seconds)} a trial",
-    )
-    lines = [" · ".join(text.one_line(part) for part in parts if part)]
-    return lines + [text.one_line(line) for line in (state.history.plan, *run.notes) if line]
-
-
 def attach(state: State) -> list[str]:
     """Where a run stands that is joined in mid-flight."""
     stands = standing(state, time.time())
     word = "running" if stands.word == "RUN" else stands.word.lower()
-    lines = [f"{word}{': ' + stands.detail if stands.detail else ''}", f"so far: {counts(state)}"]
-    lines += [f"best so far: {_best(state, state.best)}"] if state.best else []
+    lines = [f"{word}{': ' + stands.detail if stands.detail else ''}", f"so far: {done_of(state)}: {counts(state)}"]
+    lines += [f"best so far: {best_line(state, state.best)}"] if state.best else []
     lines += [crash] if (crash := last_crash(state, time.time())) else []
     pending = state.history.pending
     return lines + (awaited(pending.awaited, state) if pending and pending.awaited else [])
@@ -263,7 +260,7 @@ def summary(state: State, run_folder: Path) -> list[str]:
     stands, run, best = standing(state, time.time()), state.history.run, state.best
     lines = ["", f"{stands.word.lower()}{': ' + stands.detail if stands.detail else ''}"]
     if best:
-        lines.append(f"best: {_best(state, best)}")
+        lines.append(f"best: {best_line(state, best)}")
         lines += verdicts(state.history)
     if run:
         done = state.history.proposals
@@ -282,18 +279,9 @@ def summary(state: State, run_folder: Path) -> list[str]:
 
 def _git(workspace: str) -> str:
     """`git`, as it reaches this workspace from the current folder."""
-    root = Path(workspace).resolve()
-    return (
-        "git"
-        if Path.cwd().is_relative_to(root) or not root.is_dir()
-        else text.one_line(f"git -C {shlex.quote(str(root))}")
-    )
-
-
-def _best(state: State, best: Experiment) -> str:
-    first, m = state.history.experiments[0].measurement, best.measurement
-    value = m.value if m else None
-    change = text.percent_change(first.value if first else None, value) if best.number else ""
-    against = f", {change} against the baseline" if change else ""
-    believed = ", self-reported" if m and m.self_reported else ""
-    return f"{state.metric} {text.score(value)} (#{best.number}{against}{believed}) {text.one_line(best.description)}"
+    try:
+        root = Path(workspace).resolve()
+        near = Path.cwd().is_relative_to(root) or not root.is_dir()
+    except (OSError, ValueError):  # a null byte in a foreign journal
+        return "git"
+    return "git" if near else text.one_line(f"git -C {shlex.quote(str(root))}")

@@ -1,23 +1,65 @@
-"""The lines of the plain viewer about one trial, and about the agent at work."""
+"""The lines of the plain viewer about the run, about one trial, and about the agent at work."""
 
 from __future__ import annotations
 
-import statistics
 import time
 
 from core import events as ev
+from core.experiment import Experiment
 from core.history import Pending
 from tui import agent_words, text
 from tui.feed import State
+from tui.pace import is_guessed, usual_training
 from tui.standing import activity, label
 
-_LATELY = 9  # trials whose length is told of as usual
 _LONGEST_PRINTED = 100  # characters
 
 
 def numbered(number: int) -> str:
     """An experiment by its number."""
     return f"#{number}"
+
+
+# --- the run ---------------------------------------------------------------------------------------------------------
+
+
+def introduce(state: State, joined: bool = False) -> list[str]:
+    """What run this is. `joined` in mid-flight: without what was still to come when its engine began."""
+    h = state.history
+    run, engine = h.run, h.engine
+    assert run is not None
+    task = run.task.get("task")
+    name = str(task.get("name", "")) if isinstance(task, dict) else ""
+    backend = agent_words.PRODUCTS.get(run.backend, run.backend)
+    parts = (
+        f"run {run.tag}",
+        name,
+        f"{backend} on {run.device}" if backend else run.device,
+        f"agent {agent_words.in_full(h)}",
+        f"{'at most ' if is_guessed(h, None) else ''}{text.seconds(run.train_seconds)} a trial",
+    )
+    lines = [" · ".join(text.one_line(part) for part in parts if part)]
+    counts_down = engine is not None and (engine.experiments, engine.hours) != (None, None) and not engine.only_asked
+    plan = "" if joined and counts_down else h.plan
+    return lines + [text.one_line(line) for line in (plan, *run.notes) if line]
+
+
+def done_of(state: State) -> str:
+    """`58 of 141 experiments`; without a limit `58 experiments`."""
+    h = state.history
+    if h.engine and h.engine.experiments is not None:
+        return f"{h.proposals} of {h.engine.experiments} experiments"
+    return f"{h.proposals} experiment{'' if h.proposals == 1 else 's'}"
+
+
+def best_line(state: State, best: Experiment) -> str:
+    """Its score, number and description, and what that is against the baseline."""
+    first, m = state.history.experiments[0].measurement, best.measurement
+    value = m.value if m else None
+    change = text.percent_change(first.value if first else None, value) if best.number else ""
+    against = f", {change} against the baseline" if change else ""
+    believed = ", self-reported" if m and m.self_reported else ""
+    return f"{state.metric} {text.score(value)} (#{best.number}{against}{believed}) {text.one_line(best.description)}"
 
 
 # --- a trial ---------------------------------------------------------------------------------------------------------
@@ -65,12 +107,14 @@ def step_line(state: State) -> str:
 
 def _without_steps(state: State, number: int, now: float) -> str:
     """A trial that reports nothing: for how long it trains, of how many seconds about, and what it printed last."""
-    measured = [e.measurement.train_seconds for e in state.history.experiments[-_LATELY:] if e.measurement]
-    usual = f" of about {text.clock(statistics.median(measured))}" if measured else ""
+    h, usual = state.history, usual_training(state.history)
+    long = f" of about {text.clock(usual)}" if usual is not None else ""
+    if usual is None and h.run and is_guessed(h, state.live):
+        long = f" of at most {text.clock(h.run.train_seconds)}"
     since = state.pace.since or now
     log = state.log
     said = next(filter(str.strip, reversed(log.lines)), "") if log and log.number == number else ""
-    told = f"{numbered(number)} training {text.clock(max(0.0, now - since))}{usual}"
+    told = f"{numbered(number)} training {text.clock(max(0.0, now - since))}{long}"
     return f"{told}  it printed: {text.one_line(said)[:_LONGEST_PRINTED]}" if said else told
 
 

@@ -6,12 +6,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.facts import replace
+from core.facts import fact, replace
 from tui.feed import Feed, JournalLine
 from tui.standing import HELD
-from tui.tail import Lines, as_float, parse
+from tui.state import State, fold
+from tui.tail import Lines, as_float, events, parse
 
 _LONGEST_GAP_SECONDS = 120.0  # between two events: what lasted longer (a night's pause) is cut down to this
+_SPEEDS = 0.1, 1e6  # within which the keys turn it
+
+
+@fact
+class _Clock:
+    """How many seconds are shown: `shown` at `at`, and from there on so many times as many as pass."""
+
+    speed: float
+    at: float
+    shown: float = 0.0
+    held: bool = False
+
+    def seconds(self, now: float) -> float:
+        return self.shown if self.held else self.shown + (now - self.at) * self.speed
 
 
 class Replay(Feed):
@@ -19,10 +34,10 @@ class Replay(Feed):
 
     def __init__(self, run_folder: Path, speed: float, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(run_folder, alive=lambda _: not self._journal.finished)
-        self._speed, self._now, self._started = speed, now, now()
-        self._held: float | None = None  # the seconds that were shown when it was held
+        self._now, self._clock = now, _Clock(speed, now())  # one fact: it is read in another thread than it is turned
         self._journal: _Revealed = _Revealed(run_folder / "journal.jsonl", self._shown_seconds, "time")
         self._begun: dict[Path, float] = {}
+        self.state = replace(self.state, length_seconds=_length_seconds(run_folder))
 
     def clock(self) -> float:
         """Unix seconds of the recorded run."""
@@ -30,22 +45,29 @@ class Replay(Feed):
 
     def hold(self) -> None:
         """Let the clock stand still, or go on."""
-        if self._held is None:
-            self._held = self._shown_seconds()
-        else:
-            self._started = self._now() - self._held / self._speed
-            self._held = None
+        self._turn(self._clock.speed, not self._clock.held)
+
+    def quicken(self, factor: float) -> str:
+        slowest, fastest = _SPEEDS
+        speed = self._clock.speed * factor
+        if speed < slowest if factor < 1 else speed > fastest:
+            return f"{self._clock.speed:g}x, and no {'slower' if factor < 1 else 'faster'}"
+        self._turn(speed, self._clock.held)
+        return f"{speed:g}x{', when it goes on' if self._clock.held else ''}"
+
+    def _turn(self, speed: float, held: bool) -> None:
+        now = self._now()
+        self._clock = _Clock(speed, now, self._clock.seconds(now), held)
 
     def read(self) -> list[JournalLine]:
         lines = super().read()
-        words = f"{self._speed:g}x" if self._held is None else HELD
+        words = HELD if self._clock.held else f"{self._clock.speed:g}x"
         if words != self.state.replay:
             self.state = replace(self.state, replay=words)
         return lines
 
     def _shown_seconds(self) -> float:
-        held = self._held
-        return (self._now() - self._started) * self._speed if held is None else held
+        return self._clock.seconds(self._now())
 
     def _telemetry_of(self, path: Path) -> Lines:
         begun = self._begun.setdefault(path, self._shown_seconds())
@@ -56,6 +78,13 @@ class Replay(Feed):
 
     def _read_load(self) -> None:
         """The device does something else by now."""
+
+
+def _length_seconds(run_folder: Path) -> float | None:
+    try:
+        return fold(State(), events(run_folder / "journal.jsonl")).history.active_seconds
+    except OSError:
+        return None
 
 
 class _Revealed(Lines):

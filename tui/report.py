@@ -161,7 +161,8 @@ def status_text(run_folder: Path, known: dict[str, Any] | None = None) -> str:
     worked = "" if imported else f"; {_span(s['active_seconds'])} at work"
     unconfined = f" ({agent_words.UNCONFINED})" if s["unconfined"] else ""
     agent = " ".join(filter(None, (s["agent"], str(s["agent_options"].get("model") or "")))) + unconfined
-    where = "" if imported else f"{s['backend'] or 'own task'} on {s['device']}, agent {agent}, "
+    runs_on = agent_words.PRODUCTS.get(s["backend"], s["backend"]) or "own task"
+    where = "" if imported else f"{runs_on} on {s['device']}, agent {agent}, "
     each = f"experiment{'' if s['experiments'] == 1 else 's'}"
     lines.append(f"{s['experiments']} {each}{of} after the baseline: {counts}{worked}")
     lines.append(f"{where}in {s['run_folder']}")

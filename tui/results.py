@@ -12,6 +12,7 @@ from tui import agent_words, text
 from tui.feed import State
 from tui.repeats import LUCK, contradicted, verdicts
 from tui.tail import as_float
+from tui.watch import folded_for_terminal
 
 _LEFT = ("commit", "verdict")  # columns of words; the others hold figures
 _LEAST = 20  # cells of a description
@@ -40,10 +41,11 @@ def table(history: History, width: int) -> str:
         cut = described if cell_len(described) <= left else f"{set_cell_size(described, left - 1)}…"
         return f"{cells}{cut}".rstrip()
 
-    lines = [*map(line, [names, *rows]), *verdicts(history)]
+    said = verdicts(history)
     if any(e.measurement and e.measurement.self_reported for e in history.experiments):
-        lines.append(f"{metric} is self-reported: the artifact says it itself, and nothing checked it")
-    return "\n".join(lines) + "\n"
+        said.append(f"{metric} is self-reported: the artifact says it itself, and nothing checked it")
+    below = [row for sentence in said for row in folded_for_terminal(sentence, width)]
+    return "\n".join([*map(line, [names, *rows]), *below]) + "\n"
 
 
 def _row(e: Experiment, better: str) -> list[str]:

@@ -42,7 +42,7 @@ def _standing(state: State, now: float) -> Standing:
         return Standing(text.CRASHED, "UNREADABLE", f"{text.one_line(state.trouble)}; {mend}", trouble=True)
     if h.ended:
         message = as_typed(text.one_line(h.ended.message), state.tag, command)
-        if h.run and h.run.imported_from:
+        if imported(state):
             return Standing(text.ENDED, "IMPORTED", message, over=True)
         if h.ended.reason == "failed":
             return Standing(text.CRASHED, "FAILED", message, over=True, trouble=True)
@@ -127,8 +127,22 @@ def too_late(state: State, now: float, what: str) -> str:
     """Why nothing comes of a command to a run that is over, and what the user can do instead."""
     stands, best = standing(state, now), sibling(state.resume, state.tag, "best")
     why = f"{what}: {'no engine is there to hear it' if stands.trouble else 'the run is over'}"
-    takes = f"`{best} --patch` prints its best change" if state.best and state.best.number and best else ""
+    does = "shows the best" if imported(state) else "prints its best change"
+    patch = "" if imported(state) else " --patch"  # of an imported run it is not known what it began with
+    takes = f"`{best}{patch}` {does}" if state.best and state.best.number and best else ""
     return "; ".join(filter(None, (why, stands.detail, takes)))
+
+
+def imported(state: State) -> bool:
+    """Whether the run was read from a table: no engine made it, and none can go on with it."""
+    return state.history.run is not None and bool(state.history.run.imported_from)
+
+
+def only_looks(state: State) -> str:
+    """Why nothing can be controlled where a run is looked at, if it could not be anywhere else either."""
+    if imported(state):
+        return "imported: no engine made it, and none can go on with it; it can only be looked at"
+    return "a recording without its workspace: it can only be looked at" if state.resume == "" else ""
 
 
 def activity(state: State) -> str:

@@ -40,10 +40,12 @@ class State:
     log: Log | None = None
     alive: bool | None = None
     engine_log: tuple[str, ...] = ()
+    sleep_trouble: str = ""  # that the machine may fall asleep under the engine, and why
     trouble: str = ""  # why the journal cannot be read any more
     resume: str | None = None  # the command that makes the run go on; "" where none does; None: by its tag
     recorded: bool = False  # nothing went on when it was opened to be looked at, nor since: that is no alarm
     replay: str = ""  # `60x` or `held`, where it is shown as it happened
+    length_seconds: float | None = None  # of a replay: what engines spent on the whole of the run
 
     @property
     def tag(self) -> str:

@@ -58,7 +58,7 @@ def _head(entry: Experiment | Pending, beside: Experiment | None = None) -> Word
         return head.rstrip(), _STYLES.get(verdict.outcome, "")
     if entry.awaited:
         return f"{text.WAITING} waits for your yes", "pausing"
-    return f"{text.RUNNING} no verdict yet", "live"
+    return "no verdict yet", "live"  # whether it runs, is held or was cut off stands in the list
 
 
 def ruled(entry: Experiment) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +22,6 @@ from tui import asked, config, text
 from tui.agent_words import mends
 from tui.away import Look, last_look
 from tui.feed import Feed, State
-from tui.keys import KEYS, taken_twice
 from tui.memory import TIDY_SECONDS, settle, tidy
 from tui.news import News, rejected, since, speaks
 from tui.screens.arranged import ArrangedScreen
@@ -32,12 +30,11 @@ from tui.standing import standing
 from tui.terminal import Terminal, gone, hang_up, title, when_ended
 from tui.themes import THEMES, ThemedApp
 from tui.widgets.experiments import ExperimentList
-from tui.widgets.saying import Notice, Stage
+from tui.widgets.saying import Notice, Said, Stage
 
 READ_EVERY_SECONDS = 0.2
 READ_AT_LEAST_EVERY_SECONDS = 1.0  # where nothing has come for a while
 FIRST_LOOK_SECONDS = 0.5  # of reading before the first painting, at most
-_SAID = 100  # notices that are remembered
 NEWS = "news"  # what a notice is about that tells of the run
 GREETING = "? shows the keys; q leaves, and the engine goes on without this window"
 
@@ -68,28 +65,27 @@ class RunWindow(ThemedApp[Left]):
         clock: Callable[[], float] = time.time,
         start: Screen[None] | None = None,
     ) -> None:
-        self.config = config.load(set(THEMES), {key.id for key in KEYS})
+        self.config = config.load(set(THEMES))
         super().__init__(self.config.theme, self.config.glyphs)
         self.set_keymap(self.config.keys)
-        self.clock = clock
-        self._start = start
+        self.clock, self._start = clock, start
         self._wake = asyncio.Event()
         self._terminal = Terminal(self._write, os.environ)
         self._terminal_gone = gone()
         self._look_at(run_folder, feed or Feed(run_folder), new)
-        if trouble := self.config.trouble or taken_twice(self.config.keys):
-            self._notice = Notice("failed", text.one_line(trouble))
 
     def _look_at(self, run_folder: Path, feed: Feed, new: bool) -> None:
         self.run_folder, self.feed, self.state = run_folder, feed, State()
         self.research = ResearchScreen(run_folder)
         self.research.key_bar.remapped = self.config.keys
         self._notice = Notice("done", GREETING) if new else None
-        self._noticed_at = time.monotonic()
-        self.said: deque[tuple[float, str]] = deque(maxlen=_SAID)  # what was said lately, and when
+        self._noticed_at, self.said = time.monotonic(), Said()
         self._last_look: Look | None = None
         self._about = ""  # the command that the notice is the answer to
         self._caught_up, self._happens = False, News()
+        if self.config.trouble:
+            self._notice = Notice("failed", text.one_line(self.config.trouble))
+            self.said.say(self.clock(), self._notice.words)
 
     def get_default_screen(self) -> Screen[None]:
         return Screen() if self._start else self.research
@@ -172,19 +168,19 @@ class RunWindow(ThemedApp[Left]):
     def _take(self, state: State) -> None:
         was, was_paused = self.state, self.paused
         self.state = state
-        if self._caught_up:
-            self._tell(was)
         settled = was_paused != self.paused or asked.took_effect(self._about, was.history, state.history)
         if settled and self._notice and self._notice.stage == "done":
             self._notice = None  # what was announced is there: it speaks for itself
-        if self._notice and self._about == NEWS and (self.over or (mends(state.history) and not mends(was.history))):
-            self._notice = None  # stale beside why the run ended, or what has to be mended
         if self._caught_up and not state.replay and (words := rejected(was, state)):
             self.say("done", words, about=NEWS)
-        if self._notice and self._notice.words == GREETING and speaks(state, self.clock()):
-            self._notice = None
+        if self._caught_up:
+            self._tell(was)
+        stale = self._about == NEWS and (self.over or (mends(state.history) and not mends(was.history)))
+        if self._notice and (stale or (self._notice.words == GREETING and speaks(state, self.clock()))):
+            self._notice = None  # beside why the run ended, or what has to be mended
         if self._notice and self._notice.stage == "away" and state.history is not was.history:
             self._notice = Notice("away", *map(text.one_line, self._news()))  # until a key comes nobody is back
+            self.said.say(self.clock(), self._notice.words, instead=True)
         self.research.show(state, self.clock(), self.notice)
         self._terminal.title(title(state, self.clock(), self.config.glyphs))
 
@@ -214,6 +210,8 @@ class RunWindow(ThemedApp[Left]):
             self._terminal.notify(f"autoresearch {self.state.tag}", news)
         if not self._notice or self._about == NEWS:
             self.say("done", news, about=NEWS)
+        else:  # what stands there is not talked over
+            self.said.append((self.clock(), text.one_line(news)))
 
     def _tick(self) -> None:
         if not self.is_headless and self._terminal_gone():
@@ -232,11 +230,10 @@ class RunWindow(ThemedApp[Left]):
     def say(self, stage: Stage, words: str, about: str = "", brief: str = "") -> None:
         """Say something for a while. `about`: the command that this is the answer to; `brief`: where there is little
         room."""
-        if self._notice and self._notice.stage == "pending" and self.said:
-            self.said.pop()  # this is what came of it
+        answers = self._notice is not None and self._notice.stage == "pending"  # this is what came of it
         self._notice, self._noticed_at = Notice(stage, text.one_line(words), text.one_line(brief)), time.monotonic()
         self._about = about
-        self.said.append((self.clock(), self._notice.words))
+        self.said.say(self.clock(), self._notice.words, instead=answers)
         self.research.tick(self.clock(), self.notice)
 
     def on_key(self) -> None:

@@ -99,7 +99,7 @@ def test_without_one_to_do_it_is_refused(noisy, engines):  # noqa: F811
     folder = engines(Options(str(noisy), tag="t", experiments=0))
     ended(folder)
     before = (folder / "journal.jsonl").read_bytes()
-    for again, said in (((), r"none was; ask for one with: autoresearch again N t"), ((7,), "#7 is not finished")):
+    for again, said in (((), r"none was; ask for one with: autoresearch again N t"), ((7,), "#7 is no experiment")):
         with pytest.raises(UsageError, match=said):
             launch(Options(str(noisy), resume="t", experiments=0, again=again), lambda line: None)
     with pytest.raises(UsageError, match="takes no --hours"):

@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 from core import events as ev
 from tui import programs
 from tui.app import Cockpit, Left
+from tui.replay import Replay
 from tui.screens.help import HelpScreen
 from tui.screens.leave import LeaveScreen
 from tui.widgets.diff import DiffView
@@ -79,6 +80,19 @@ async def _(at: At) -> None:
     await at.sees("pause: holds at the next step")
     await at.press("space")
     await at.sent("pause", "resume")
+
+
+@proves("slower", "faster")
+async def _(at: At) -> None:
+    """What they do to a replay's clock: test_replay_keys.py."""
+    await at.press("L")
+    await at.sees("only a replay has a speed")
+    at.app.feed = Replay(at.engine.folder, 10.0)
+    at.app.look_now()
+    for pressed, speed in (("L", 20), ("L", 40), ("H", 20)):
+        await at.sees("REPLAY")
+        await at.press(pressed)
+        await at.sees(f"REPLAY {speed}x")
 
 
 @proves("pause-after")
@@ -177,9 +191,17 @@ async def _(at: At) -> None:
 @proves("screenshot")
 async def _(at: At) -> None:
     at.monkeypatch.chdir(at.engine.folder)
+    pictures = at.engine.folder.parent / "Pictures"
+    at.monkeypatch.setenv("XDG_PICTURES_DIR", str(pictures))
     await at.press("S")
-    await at.sees("saved ")
-    picture = next(at.engine.folder.glob("*.svg")).read_text()
+    await until(
+        at.pilot, lambda: [words.split("/")[-3:-1] for _, words in at.app.said] == [["autoresearch", "pictures"]]
+    )
+    pictures.mkdir()
+    await at.press("S")
+    await until(at.pilot, lambda: at.app.said[-1][1].startswith(f"saved {pictures}/autoresearch_"))
+    assert not list(at.engine.folder.glob("*.svg")), "nor is it left in the repository that one stands in"
+    picture = next(pictures.glob("*.svg")).read_text()
     assert "best" in picture
     assert "url(http" not in picture  # a picture asks nothing of other servers
 

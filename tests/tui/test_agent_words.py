@@ -9,7 +9,20 @@ from recorded_run import STARTED_AT
 
 from core import events as ev
 from core.history import History, fold
-from tui.agent_words import bill, cap, cost, dollars, dropped, name, quoted, runs_unconfined, spending, waits
+from tui.agent_words import (
+    bill,
+    cap,
+    cost,
+    dollars,
+    dropped,
+    name,
+    quoted,
+    repairs,
+    runs_unconfined,
+    spending,
+    times_repaired,
+    waits,
+)
 
 TASK = {"task": {"name": "t"}, "metric": {"name": "loss"}}
 
@@ -138,3 +151,18 @@ def test_a_cost_that_is_none_is_not_told(details: dict[str, object]) -> None:
     h = after(run_of("claude"), ev.Proposing(1, 0), ev.Proposed(1, "0" * 40, 0, {}, "d", "h", details))
     assert h.pending is not None
     assert cost(h.pending) == ""
+
+
+def test_what_has_no_score_is_not_called_repaired() -> None:
+    commit = ev.Committed(1, "c" * 40, "r", "", 3)
+    h = after(run_of("claude"), ev.Proposing(1, 0), ev.Proposed(1, "0" * 40, 0, {}, "d", "h", {}))
+    told = []
+    for repair, reason in enumerate(("no score", "timeout", "oom"), 1):
+        h = after(h, commit, ev.TrialStarted(1, repair, 42, 5), ev.Crashed(1, repair, reason, "", 1.0))
+        assert h.pending is not None
+        told.append((times_repaired(h.pending), repairs(h.pending)))
+        h = after(h, ev.RepairProposed(1, repair, {}, "d", "h", {})) if repair < 3 else h
+    tried = ("2 repairs tried", "2 repairs tried, after no score, then timeout")
+    assert told == [("", ""), ("1 repair tried", "1 repair tried, after no score"), tried]
+    crashed = after(h, ev.Judged(1, "crash", "oom", 0, None), ev.ExperimentDone(1)).experiments[-1]
+    assert (times_repaired(crashed), repairs(crashed)) == tried

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from driving import cockpit, engine_of, screen, until
+from driving import cockpit, engine_of, said, screen, until
 from recorded_run import STARTED_AT, write_run
 
 from core import events as ev
+from core.awake import NOT_PREVENTED
 from core.history import fold
 from tui.away import Look, last_look, remember, while_away
 from tui.feed import Feed
@@ -62,6 +63,28 @@ async def test_it_counts_on_until_a_key_comes_and_names_what_waits(tmp_path: Pat
             engine.write(*MORE[4:], ev.Proposed(20, "p", 18, {}, "twenty", "", {}), ev.ApprovalAwaited(20, "x"))
             await until(pilot, lambda: "): 2 experiments, 1 kept, 1 crashed" in screen(app))
             assert "; #20 waits for your yes: A answers" in " ".join(screen(app).split())
+            engine.write(ev.RunEnded("stopped", "stopped by the user"))
+            await until(pilot, lambda: "; #20 waits for your yes once the run goes on" in screen(app))
+            assert "A answers" not in screen(app), "nobody hears it"
+            await pilot.press("i")
+            (told,) = (line for line in said(app).splitlines() if "while you were away" in line)
+            assert "): 2 experiments, 1 kept, 1 crashed" in told, "as it was said last"
+
+
+async def test_news_for_which_there_was_no_room_is_found_later(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 18)
+    with engine_of(folder) as engine:
+        async with cockpit(folder, live=False) as (app, pilot):
+            app.say("pending", "pause: pending …", about="pause")
+            engine.write(*MORE[:4])
+            await until(pilot, lambda: app.state.history.incumbent == 18)
+            assert "pause: pending" in screen(app), "what stands there is not talked over"
+            app.say("done", "pause: holds before the next trial", about="pause")
+            await pilot.press("i")
+            told = [line.split("  ", 1)[-1] for line in said(app).splitlines()]
+            assert told[0] == "pause: holds before the next trial"
+            assert told[-1] == "new best 2.2001 (#18)"
+            assert not any("pending" in line for line in told)
 
 
 def test_further_trials_of_finished_experiments_are_told(tmp_path: Path) -> None:
@@ -77,3 +100,26 @@ def test_further_trials_of_finished_experiments_are_told(tmp_path: Path) -> None
         "while you were away (1 min): 0 experiments, 1 further trial; the best is as it was"
     )
     assert while_away(feed.state.history, look, STARTED_AT + 60) == ""
+
+
+async def test_that_the_machine_may_sleep_is_said_once_an_engine_and_found_later(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 18)
+    trouble = f"{NOT_PREVENTED}: no bus"
+    (folder / "engine.log").write_text(f"{trouble}\n")
+    with engine_of(folder) as engine:
+        async with cockpit(folder, live=False) as (app, pilot):
+            await until(pilot, lambda: trouble in screen(app))
+            app.say("done", "copied 3 lines")
+            await pilot.press("i")
+            assert trouble in said(app).splitlines(), "as what is so, and not among what was said before"
+            assert said(app).count(trouble) == 1
+        async with cockpit(folder, live=False) as (app, pilot):
+            await until(pilot, lambda: app.state.sleep_trouble == trouble and app._warned_of > 0)
+            assert trouble not in screen(app), "who has looked since that engine began has read it"
+            await pilot.press("i")
+            assert trouble in said(app)
+            await pilot.press("i")
+            engine.now = (folder / "engine.log").stat().st_mtime + 3600
+            engine.write(ev.EngineStarted(2, True, "cpu", 50))
+            await until(pilot, lambda: app.state.pace.engine_since > engine.now - 60)
+            await until(pilot, lambda: app.state.sleep_trouble == "")

@@ -90,6 +90,47 @@ async def test_leaving_says_what_stays_and_can_be_thought_better_of(recorded: Pa
         assert "● RUN" in screen(app)
 
 
+PAUSED = ev.RunPaused("paused by the user", "go on with p")
+BETWEEN = (ev.TrialDone(18, 1, 15.0, 110), ev.Measured(18, 1, 2.4, 15.0, 20.0, 512.0, {}),
+           ev.Judged(18, "discard", "worse", 13, 0.1), ev.ExperimentDone(18), PAUSED)  # fmt: skip
+AWAITED = (*BETWEEN[:-1], ev.Proposing(19, 13), ev.Proposed(19, "p", 13, {}, "x", "", {}), ev.ApprovalAwaited(19, "d"))
+
+
+@pytest.mark.parametrize(
+    ("happened", "promised", "warned", "left"),
+    [
+        ((ev.TrialHeld(18, 1, 68),), ("it stays paused; ", "this experiment is finished", "this trial is cut"),
+         "it is paused: nothing happens until p", "the run stays paused: nothing happens until `autoresearch resume"),
+        (BETWEEN, ("it stays paused; ", "the run ends; resume", "the run ends; resume"),
+         "it is paused: nothing happens until p", "the run stays paused: nothing happens until `autoresearch resume"),
+        (AWAITED, ("#19 waits for your yes; ", "the run ends; #19 waits again", "the run ends; #19 waits again"),
+         "nothing happens until A answers", "#19 waits for your yes; `"),
+        ((ev.Acknowledged("pause-after", "after"),), ("the engine goes on; ", "is finished", "is cut"),
+         "a pause is coming: then nothing happens until p", "the run is about to pause: nothing happens until `"),
+        ((ev.ApprovalTurned(True),), ("the engine goes on; ", "is finished", "is cut"),
+         "approval is on: the engine goes on to its next proposal", "the engine goes on; `"),
+        ((), ("the engine goes on; ", "is finished", "is cut"), "", "the engine goes on; `"),
+    ],
+)  # fmt: skip
+async def test_leaving_promises_no_work_where_none_is_done(
+    recorded: Path, happened: tuple[ev.Event, ...], promised: tuple[str, ...], warned: str, left: str
+) -> None:
+    with engine_of(recorded) as engine:
+        async with cockpit(recorded, live=False) as (app, pilot):
+            engine.write(*happened)
+            await until(pilot, lambda: app.state.history.last_time == engine.now or not happened)
+            await pilot.press("q")
+            await until(pilot, lambda: "leave the cockpit" in screen(app))
+            offered = [row for row in screen(app).splitlines() if "  stop " in row or " d  detach" in row]
+            assert all(words in row for words, row in zip(promised, offered, strict=True)), offered
+            assert warned in screen(app)
+            assert warned or not any(words in screen(app) for words in ("nothing happens", "approval is on"))
+            await pilot.press("d")
+            await until(pilot, lambda: app.return_value is not None)
+    assert app.return_value is not None
+    assert app.return_value.message.startswith(left)
+
+
 async def test_help_names_every_key(recorded: Path) -> None:
     async with cockpit(recorded, (80, 24)) as (app, pilot):
         await pilot.press("?")
@@ -100,9 +141,11 @@ async def test_help_names_every_key(recorded: Path) -> None:
             await pilot.press("pagedown")
             await until(pilot, lambda before=before: screen(app) != before)
             shown += screen(app)
-        for key in keys.KEYS:
-            assert all(name in shown for name in key.shown.split())
-            assert not key.shown or key.help in shown, "nothing is cut at 80 columns"
+        lines = shown.splitlines()
+        for key in filter(lambda key: keys.means(key, "run"), keys.KEYS):
+            row = next((line for line in lines if key.help in line), "")
+            assert f"  {keys.every(key, {})} " in row, "nothing is cut at 80 columns"
+            assert f" {key.id} " in row, "and each has its name, to be changed by"
         await pilot.press("?")
         assert not isinstance(app.screen, HelpScreen)
 

@@ -77,14 +77,29 @@ def test_scores_with_all_the_digits_of_floats_are_counted_to_six_decimals() -> N
     assert Columns().after(rows, "val_bpb").value == text.SCORE_CELLS
 
 
-@pytest.mark.parametrize("room", range(60))
-def test_the_heading_cuts_no_name(room: int) -> None:
+REPORTED = {"(self-reported)", "self-reported", "(score", "is", "self-reported)"}
+
+
+@pytest.mark.parametrize("reported", [False, True])
+@pytest.mark.parametrize("room", range(90))
+def test_the_heading_cuts_no_name(room: int, reported: bool) -> None:
     columns = Columns().after([experiment(i, v) for i, v in enumerate(SCORES)], "score")
-    heading = columns.heading(100, True, room)
-    assert cell_len(heading) == room
-    assert set(heading.split()) <= {"#", "score", "Δ", "verdict", "memory", "time", "description", "(self-reported)",
-                                    "self-reported"}  # fmt: skip
+    heading = columns.heading(100, reported, room)
+    assert cell_len(heading) == (max(room, 14) if reported else room), "a label for which there is no room takes some"
+    assert set(heading.split()) <= {"#", "score", "Δ", "verdict", "memory", "time", "description",
+                                    *(REPORTED if reported else ())}  # fmt: skip
+    assert ("self-reported" in heading) is reported, "and is never lost"
     assert room < 12 or heading.endswith(" "), "a gap before what stands behind it"
+
+
+@pytest.mark.parametrize("width", range(44, 120))
+def test_what_is_said_of_scores_is_no_name_of_the_descriptions(width: int) -> None:
+    rows = [experiment(i, value) for i, value in enumerate(SCORES)]
+    columns = Columns().after(rows, "loss")
+    heading = columns.heading(width, True, width)
+    descriptions = row(rows[0], width, columns).index("TOTAL") + 1
+    assert not heading[descriptions:].startswith(("self", "("))
+    assert "loss is self-reported" in heading or "Δ (self-reported)" in heading
 
 
 @pytest.mark.parametrize(

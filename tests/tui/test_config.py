@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from rich.cells import cell_len
 
 from core import events as ev
 from tui import config
+from tui.glyphs import level
 
 
 @pytest.fixture
@@ -39,8 +43,11 @@ async def test_theme_and_keys_are_the_users(recorded: Path) -> None:
     ("words", "told"),
     [
         ("[cockpit]\ntheme = 3\n", "theme = 3 (there are ansi, day, night)"),
-        ("[keys]\nbst = 'z'\nbest = 7\n", "passed over keys.bst, keys.best"),
-        ("cockpit = 3\n[look]\n", "passed over look"),
+        (
+            "[keys]\nbst = 'z'\nbest = 7\n",
+            "keys.bst: no key has this name; ? shows them in grey; keys.best = 7: ",
+        ),
+        ("cockpit = 3\n[look]\n", "passed over look; cockpit (a table: [cockpit])"),
         ("[cockpit", "cannot be read"),
     ],
 )
@@ -77,3 +84,37 @@ async def test_terminals_with_fewer_glyphs_get_others_of_the_same_width(
         assert all(cell_len(line) == 80 for line in shown.splitlines())
         assert "best 2.2993" in shown
         assert ("7* 8. 2x" in shown) == (glyphs == "ascii")
+
+
+@pytest.mark.parametrize(
+    ("said", "drawn"),
+    [
+        ("", "braille"),  # a container: nothing is set, and the terminal is as good as any
+        ("LANG=", "braille"),
+        ("LANG=en_US.UTF-8", "braille"),
+        ("LANG=de_DE.utf8", "braille"),
+        ("LC_CTYPE=UTF-8", "braille"),  # a Mac's, over ssh
+        ("LANG=C.UTF-8 TERM=linux", "block"),
+        ("LC_ALL=C", "ascii"),
+        ("LANG=C", "ascii"),  # Python makes it LC_CTYPE=C.UTF-8
+        ("LC_CTYPE=POSIX LANG=en_US.UTF-8", "ascii"),
+        ("LANG=C LC_CTYPE=C.UTF-8", "braille"),
+        ("LC_ALL=C.UTF-8 LANG=C", "braille"),
+        ("LC_ALL=C LANG=en_US.UTF-8", "ascii"),
+        ("LC_ALL= LANG=de_DE.ISO-8859-1", "ascii"),
+    ],
+)
+def test_what_is_drawn_is_decided_by_the_locale_the_user_chose(said: str, drawn: str) -> None:
+    given = dict(word.split("=") for word in said.split())
+    bare = {k: v for k, v in os.environ.items() if k not in ("LC_ALL", "LC_CTYPE", "LANG")} | {"TERM": "xterm"}
+    program = "import os; from tui.glyphs import level; print(level(os.environ))"
+    done = subprocess.run([sys.executable, "-c", program], env=bare | given, capture_output=True, text=True)
+    if sys.platform == "linux" or "C.UTF-8" in said or given.get("LANG") != "C":
+        assert done.stdout.strip() == drawn, done.stderr
+
+
+def test_the_config_file_has_the_last_word_on_glyphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    assert config.load({"night"}).glyphs == level(os.environ) == "ascii"
+    wish('[cockpit]\nglyphs = "braille"\n')
+    assert config.load({"night"}).glyphs == "braille"

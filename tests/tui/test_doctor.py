@@ -83,5 +83,10 @@ def test_without_a_program_that_holds_off_sleep_it_says_so(
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     assert findings(tmp_path)["sleep"]["state"] == "ok"
+    program.write_text("#!/bin/sh\nprintf 'no \\033[31mbus\\n' >&2\nexit 1\n")
+    refused = findings(tmp_path)["sleep"]
+    assert (refused["state"], refused["mend"][:21]) == ("note", "switch off idle sleep")
+    assert refused["found"].startswith("idle sleep is not prevented: ")
+    assert refused["found"].endswith("ended with status 1: no bus")
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert findings(tmp_path)["sleep"]["state"] == "note"

@@ -220,6 +220,22 @@ async def test_scores_that_nobody_checked_are_called_self_reported(state: State)
     async with shelf(replace(state, history=history)) as app:
         assert "self-reported" in rows(app)[0]
         assert "self-reported" in app.plot.render_line(0).text
+    async with shelf(replace(state, history=history), (36, 40)) as app:
+        app.experiments.narrow("kept", "all layers see everything")
+        assert "self-reported" in rows(app)[0], "beside what is searched for, in little room"
+        assert cell_len(rows(app)[0]) == app.experiments.scrollable_content_region.width
+
+
+async def test_a_trial_that_was_cut_off_is_not_called_running(state: State) -> None:
+    async with shelf(state) as app:
+        assert "▶ 18" in rows(app)[1]
+        assert "▶" in app.plot.render_line(11).text + app.plot.render_line(10).text
+        app.show(replace(state, alive=False))
+        assert "18          cut off" in rows(app)[1]
+        assert "▶" not in rows(app)[1]
+        assert "▶" not in app.plot.render_line(11).text + app.plot.render_line(10).text
+        app.show(replace(state, alive=True))
+        assert "▶ 18" in rows(app)[1]
 
 
 # --- what is painted again -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from core.launch import Options
 from tui.app import Cockpit
 from tui.feed import Feed
 from tui.going_on import MORE, limits_to_go_on, question_to_go_on
+from tui.screens.ask import AskScreen
 from tui.standing import standing
 
 AT = 1.8e9
@@ -74,6 +75,21 @@ async def test_the_key_asks_and_a_yes_starts_an_engine(
         await until(pilot, lambda: "resume: an engine is at work" in screen(app))
     assert [(o.resume, o.experiments, o.agent) for o in launched] == [("nov20", more, "search")]
     assert launched[0].workspace == str(folder.parent.parent)
+
+
+@pytest.mark.parametrize("width", [40, 60, 66, 72, 80, 200])
+async def test_no_window_is_too_narrow_for_the_question(width: int, tmp_path: Path) -> None:
+    question = (
+        "It was stopped. Go on? An engine starts on cpu, takes up #59, which is under way, and goes on up to 141 "
+        "experiments, at most 5 s of training each."
+    )
+    async with cockpit(stopped(tmp_path / "nov20"), (width, 15), live=False) as (app, pilot):
+        await app.push_screen(AskScreen("go on", question))
+        await pilot.pause()
+        box = app.screen.query_one(".box").region
+        rows = [line[box.x + 1 : box.right - 1] for line in screen(app).splitlines()[box.y + 1 : box.bottom - 1]]
+        assert " ".join(" ".join(rows).split()) == f"{question} y yes n no"
+        assert box.width <= 74, "rows that are read at a glance"
 
 
 async def test_what_stands_against_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from driving import cockpit, experiments, screen, until
+from driving import cockpit, experiments, said, screen, until
 from listening import DIFF, OVER, Listener, listener, waiting
 from recorded_run import write_run
 from textual.pilot import Pilot
@@ -74,7 +74,20 @@ async def test_n_asks_why_and_rejects(tmp_path: Path) -> None:
         assert experiments(app).following, "an answer is no look at another experiment"
         engine.write(*waiting(19)[1:])
         await until(pilot, lambda: "WAITS" in screen(app) and "a new one waits" in screen(app))
-        await until(pilot, lambda: "#19 waits for your yes" in screen(app))
+        await until(pilot, lambda: "another #19 waits for your yes: softcap 29" in screen(app))
+        await pilot.press("i")
+        assert any(line.endswith("  #19 rejected; the agent proposes another") for line in said(app).splitlines())
+
+
+async def test_another_proposal_that_comes_at_once_is_told_as_another(tmp_path: Path) -> None:
+    async with a_proposal_waits(tmp_path) as (app, pilot, engine):
+        engine.write(
+            ev.Rejected(19, "no"), ev.Proposed(19, "p", 13, {"train.py": "WIDTH = 8\n"}, "wider", "", {}),
+            ev.ApprovalAwaited(19, "another diff"),
+        )  # fmt: skip
+        await until(pilot, lambda: "another #19 waits for your yes: wider" in screen(app))
+        await pilot.press("i")
+        assert "#19 rejected; the agent proposes another" in said(app)
 
 
 async def test_a_no_given_elsewhere_is_told(tmp_path: Path) -> None:

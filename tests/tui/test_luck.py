@@ -138,7 +138,7 @@ def test_every_view_says_the_same(doubted: Path) -> None:
     feed.read()
     said = {
         "status": report.status_text(doubted),
-        "results": table(h, 100),
+        "results": table(h, 400),
         "plain": "\n".join(plain.summary(feed.state, doubted)),
         "best": autoresearch("best", cwd=doubted.parent.parent).stdout,
         "notes": " ".join(" ".join(row for row, _ in notes(h, best, 60)).split()),
@@ -146,6 +146,9 @@ def test_every_view_says_the_same(doubted: Path) -> None:
     for view, told in said.items():
         for line in words:
             assert line in told, view
+    narrow = table(h, 60).splitlines()
+    assert all(line in " ".join(narrow) for line in words)
+    assert all(len(line) <= 60 for line in narrow[-4:]), "whole words, in the terminal's width"
     row = next(line for line in said["results"].splitlines() if line.startswith(f"{best.number:>2} "))
     assert "keep luck?" in row
     as_json = report.status(doubted)
@@ -214,7 +217,7 @@ def test_what_cannot_be_confirmed_is_refused(toy, engines):
     for words, said in (
         (("confirm",), "nothing was better than the baseline"),
         (("confirm", "--seeds", "1"), "--seeds"),
-        (("again", "7"), "#7 is not finished"),
+        (("again", "7"), "#7 is no experiment of this run"),
         (("resume", "--experiments", "0"), "ask for one with: autoresearch again N t"),
     ):
         refused = autoresearch(*words, cwd=toy)

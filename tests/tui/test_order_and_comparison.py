@@ -93,6 +93,35 @@ def test_where_more_is_better_the_greatest_is_first(tmp_path: Path) -> None:
     assert most.measurement.value == max(values)
 
 
+async def test_round_the_filters_to_all_nothing_is_lost(tmp_path: Path) -> None:
+    async with cockpit(write_run(tmp_path / "nov20", 18), (160, 50)) as (app, pilot):
+        await until(pilot, lambda: "training #18" in screen(app))
+        await pilot.press("f", "f", "f", "f")
+        assert (experiments(app).following, experiments(app).selected) == (True, 18)
+        experiments(app).select(6)
+        seen = []
+        for _ in range(4):
+            await pilot.press("f")
+            seen.append(experiments(app).selected)
+        assert seen == [13, 6, 15, 6], "in its own list it is selected too"
+        await pilot.press("f", "j", "f", "f", "f")
+        assert experiments(app).selected == 11, "what was selected since counts"
+
+
+async def test_by_score_the_mean_of_further_trials_goes_before_a_lucky_score(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 18, live=False)
+    with engine_of(folder) as engine:
+        engine.write(ev.AgainAsked(13), ev.AgainStarted(13), ev.TrialStarted(13, 2, 43, 1))
+        engine.write(ev.Measured(13, 2, 2.43, 15.0, 20.0, 512.0), ev.AgainDone(13))
+        async with cockpit(folder, (200, 50)) as (app, pilot):
+            await until(pilot, lambda: bool(app.state.history.experiments[13].repeats))
+            await pilot.press("O")
+            await until(pilot, lambda: "by score, or mean of further trials" in screen(app))
+            order = listed(app)
+            assert order[:2] == [18, 14]
+            assert order.index(1) < order.index(13) < order.index(0), "2.4122, the further 2.43, 2.4413"
+
+
 async def test_the_filter_counts_as_the_status_does(tmp_path: Path) -> None:
     async with cockpit(write_run(tmp_path / "nov20", 40, live=False)) as (app, pilot):
         await pilot.press("f")

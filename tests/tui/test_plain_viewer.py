@@ -14,6 +14,7 @@ from recorded_run import write_run
 
 from core import events as ev
 from core import locks, records
+from tui import report
 from tui.plain import _git, follow
 
 
@@ -57,6 +58,38 @@ def test_a_run_joined_in_mid_flight_is_introduced_in_short(done: Path) -> None:
     _, lines = printed(done, from_start=False)
     assert lines[0].startswith("run nov20 · reference-gpt-cuda · PyTorch on cpu · agent search")
     assert len(lines) < 15
+
+
+def test_of_a_run_joined_later_it_is_told_how_far_it_is_not_what_was_to_come(done: Path) -> None:
+    started = ev.EngineStarted(1, True, "cpu", 50, plan="50 more experiments of 15 s")
+    with (done / "journal.jsonl").open("a") as journal:
+        journal.write(line_of(started, 1.8e9))
+    _, lines = printed(done, from_start=False)
+    assert any(line.startswith("so far: 18 of 50 experiments: 8 kept") for line in lines)
+    assert not any("more experiments of" in line for line in lines)
+    assert "PyTorch on cpu, agent search" in report.status_text(done), "in the words of the cockpit"
+
+
+def test_that_the_machine_may_sleep_is_said_once(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 2)
+    said = "idle sleep is not prevented: no bus"
+    (folder / "engine.log").write_text(f"{said}\n" * 4)
+    told = threading.Event()
+
+    class Out(io.StringIO):
+        def write(self, words: str) -> int:
+            if said in words:
+                told.set()
+            return super().write(words)
+
+    out = Out()
+    with locks.lock(folder / "engine.lock", "busy"):
+        viewer = threading.Thread(target=lambda: follow(folder, out=out, as_json=False, from_start=False))
+        viewer.start()
+        assert told.wait(10), out.getvalue()
+    viewer.join(10)  # the engine has gone
+    assert "engine gone" in out.getvalue()
+    assert out.getvalue().count(said) == 1
 
 
 def test_an_engine_that_is_gone_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

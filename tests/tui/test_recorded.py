@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from core.errors import UsageError
 from core.imported import import_run
 from tui import text
 from tui.app import Cockpit, Left, run_cockpit
+from tui.feed import Feed
 from tui.recorded import recorded, speed
 from tui.replay import Replay
 from tui.report import status_text
@@ -55,6 +57,32 @@ async def test_it_shows_at_80x24_and_says_what_is_missing(checkout: Path) -> Non
         await pilot.press("b")
         assert experiments(app).selected == history(folder).best.number
         await until(pilot, lambda: "no diff" in screen(app))
+
+
+async def test_no_key_promises_what_an_imported_run_cannot_do(checkout: Path) -> None:
+    folder = import_run(checkout, "mar8")
+    async with cockpit(folder, live=False) as (app, pilot):
+        for key in "prt":
+            app._notice = None
+            await pilot.press(key)
+            await until(pilot, lambda: app.notice is not None and "the run is over" in app.notice.words)
+            assert app.notice.words.endswith("; `autoresearch best mar8` shows the best")
+    for looks, why in ((Feed(folder), "imported: no engine made it"), (Feed(folder, resume=""), "imported: no engine")):
+        app = Cockpit(folder, read_only=True, feed=looks)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda app=app: "IMPORTED" in screen(app))
+            await pilot.press("p")
+            await until(pilot, lambda app=app, why=why: why in screen(app))
+            assert "controls it" not in screen(app)
+
+
+async def test_a_recording_without_its_workspace_sends_nobody_there(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 5)
+    app = Cockpit(folder, read_only=True, feed=Feed(folder, resume="", recorded=True))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "RECORDED" in screen(app))
+        await pilot.press("p")
+        await until(pilot, lambda: "a recording without its workspace: it can only be looked at" in screen(app))
 
 
 def test_commits_that_still_exist_give_their_diffs(checkout: Path) -> None:
@@ -246,7 +274,7 @@ async def test_an_engine_that_goes_while_it_is_looked_at_is_an_alarm(
 async def test_a_replay_says_so_and_is_held_by_space(tmp_path: Path, opened: Callable[..., Cockpit]) -> None:
     now = [0.0]
     app = opened(write_run(tmp_path / "nov20", 5, live=False), 10.0)
-    app.feed._now, app.feed._started = lambda: now[0], 0.0
+    app.feed._now, app.feed._clock = lambda: now[0], replace(app.feed._clock, at=0.0)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "▶ REPLAY 10x" in screen(app))
         keys = screen(app).splitlines()[-1]
@@ -275,7 +303,7 @@ async def test_the_news_of_a_replay_is_the_last(tmp_path: Path, opened: Callable
     now = [0.0]
     folder = write_run(tmp_path / "nov20", 18, live=False)
     app = opened(folder, 10.0)
-    app.feed._now, app.feed._started = lambda: now[0], 0.0
+    app.feed._now, app.feed._clock = lambda: now[0], replace(app.feed._clock, at=0.0)
     kept = [e for e in history(folder).experiments if e.verdict.outcome == "keep"]
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "REPLAY" in screen(app))

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,48 @@ def test_the_next_score_is_due_when_training_and_an_evaluation_like_the_earlier_
     assert score(run, 11.0) == 20.0
     assert score(run, 31.0) is None, "overdue: no figure is better than a wrong one"
     assert "score in ~0:20" in shown(work(run.state, run.now + 11, 120))
+
+
+OWN = {**TASK, "commands": {"train": "python bench.py"}}  # it ends when it is done, and says nothing before
+
+
+def row(run: Run, after_seconds: float) -> str:
+    return shown(work(run.state, run.now + after_seconds, 200)).rstrip()
+
+
+def own(number: int, seconds: float, before: Run | None = None) -> Run:
+    """One more experiment of such a task is over; its trial took so long."""
+    run = (before or Run(OWN, backend="")).begin(number).put(ev.TrialReady(number, 1, 0.0))
+    run.put(ev.TrialDone(number, 1, seconds, None), seconds).put(ev.Measured(number, 1, 1.0, seconds, seconds, 9.0))
+    run.put(ev.Judged(number, "keep" if number == 0 else "discard", "", 0, None))
+    return run.put(ev.ExperimentDone(number))
+
+
+def test_a_budget_that_is_only_a_limit_is_called_one_and_is_no_estimate() -> None:
+    run = Run(OWN, backend="").begin(0).put(ev.TrialReady(0, 1, 0.0))
+    assert "at most 4:50 min left" in row(run, 10.0)
+    assert (left(run, 10.0), score(run, 10.0), "score in" in row(run, 10.0)) == (None, None, False)
+    assert re.search(r" of at most 5:00$", step_line(run.state))
+    assert row(run, 290.0).endswith("at most 10.0 s left")
+    assert " left" not in row(run, 303.0), "the limit is over, and it is given some seconds"
+    run.state = replace(run.state, live=replace(run.state.live, eta_seconds=40.0, seconds=10.0))
+    assert "40.0 s left" in row(run, 10.0), "it says so itself"
+
+
+def test_a_trial_that_ends_when_it_is_done_is_due_as_those_before_it_were() -> None:
+    run = own(2, 14.0, own(1, 12.5, own(0, 11.0))).begin(3).put(ev.TrialReady(3, 1, 0.0))
+    assert left(run, 2.5) == 10.0
+    assert row(run, 2.5).endswith("~0:10 left  score in ~0:10")
+    found = [row(run, seconds / 4) for seconds in range(200)]
+    assert not any("4:" in told or "5:00" in told for told in found[:100]), "300 s are no estimate of 12.5 s"
+    said = ["~" if "~" in told else "most" if "at most" in told else "" for told in found]
+    assert [said[0], said[47], said[99], said[101]] == ["~", "", "", "most"], "overdue: nothing, then the limit"
+    assert sum(a != b for a, b in pairwise(said)) == 2
+
+
+def test_of_trials_too_short_for_it_no_end_is_told() -> None:
+    run = own(2, 1.0, own(1, 1.0, own(0, 1.0))).begin(3).put(ev.TrialReady(3, 1, 0.0))
+    assert not any("left" in row(run, s / 10) or "score in" in row(run, s / 10) for s in range(15))
 
 
 def ends(run: Run, after_seconds: float = 0.0) -> float | None:

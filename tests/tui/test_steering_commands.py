@@ -117,7 +117,7 @@ def test_steer_and_again(toy, asking):
     assert piped.returncode == 0
     assert [n.text for n in history(asking).notes] == ["try\nless", "from a pipe"]
     assert autoresearch("again", "0", cwd=toy).stdout == "t: another trial of #0 follows #1\n"
-    assert "#7 is not finished" in autoresearch("again", "7", cwd=toy).stderr
+    assert "#7 is no experiment of this run" in autoresearch("again", "7", cwd=toy).stderr
     shown = autoresearch("status", cwd=toy).stdout
     assert "asked for: another trial of #0" in shown
     assert "2 notes to the agent, the last first:\n- from a pipe\n- " in shown

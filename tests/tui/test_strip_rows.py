@@ -11,7 +11,7 @@ from recorded_run import TRACEBACK, commit_of, write_run
 from textual.widgets import Static
 
 from core import events as ev
-from tui.keys import KEYS
+from tui.keys import KEYS, means
 from tui.screens.help import HelpScreen
 
 ELSEWHERE = "/home/ada/a-workspace-with-a-name-that-is-as-long-as-they-come"
@@ -94,7 +94,7 @@ async def test_no_name_of_a_key_is_cut_off_in_the_help(folder: Path, size: tuple
             for static in page.query(Static)
             for line in (static.render_line(y) for y in range(static.size.height))
         )
-        missing = [key.id for key in KEYS if key.shown and key.id not in shown]
+        missing = [key.id for key in KEYS if means(key, "run") and key.id not in shown.split()]
         assert missing == []
         assert "! stalled" in shown
         assert "…" not in shown.replace("… ", "")

@@ -57,9 +57,9 @@ async def test_the_page_paints_takes_keys_and_asks_nobody_else(
         assert await page.words() == ""
         assert str(await page.says("document.title")).endswith(" 2.2993 #18 autoresearch")
         await page.press("?")
-        await page.until(lambda: "pause the run now" in page.shown)
+        await page.until(lambda: "select the baseline" in page.shown)
         await page.press("?")
-        await page.until(lambda: "pause the run now" not in page.shown)
+        await page.until(lambda: "select the baseline" not in page.shown)
         await page.press("p")
         await page.until(lambda: "this page only looks" in page.shown)
         assert engine.heard == []

@@ -21,9 +21,9 @@ class AskScreen(ModalScreen[bool]):
         self._title, self._question = title, question
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="box") as box:
+        with Vertical(classes="question"), Vertical(classes="box") as box:
             box.border_title = self._title
-            yield Static(self._question, markup=False, classes="question")
+            yield Static(self._question, markup=False)
             yield Static("y yes   n no", classes="box-foot")
 
     def action_answer(self, yes: bool) -> None:

@@ -45,6 +45,7 @@ class PageProcess(AppService):
             **super()._build_environment(width, height),
             "TEXTUAL_DRIVER": DRIVER,
             "TERM": "xterm-256color",  # what the page is, whatever the server was started on
+            "LC_ALL": "C.UTF-8",  # likewise
         }
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:

@@ -98,6 +98,11 @@ class SearchBar(Input):
         assert isinstance(self.parent, SearchLine)
         return self.parent
 
+    def on_resize(self) -> None:
+        """What was typed before there was any width is shown from its beginning."""
+        if self.content_width <= self.size.width:
+            self.scroll_to(x=0, animate=False)
+
     def action_cancel(self) -> None:
         self.value = ""
         self.post_message(self.Ended(False))

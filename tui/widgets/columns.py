@@ -22,6 +22,7 @@ WITH_REASON = 88  # columns from which the reason has a column; below, only one 
 _ROOMY = 112  # columns from which memory and seconds are shown also where they are the same in all rows
 _LEAST_NAMED = 4  # cells of a name that is cut so that its values are seen
 _LEAST_CELLS = 5
+_REPORTED = "self-reported"
 _CHANGE = re.compile(r"(\S+) (\S+) → (\S+)(.*)")
 
 
@@ -105,17 +106,24 @@ class Columns:
         return width >= WITH_COST and (self.differs or width >= _ROOMY)
 
     def heading(self, width: int, reported: bool, room: int) -> str:
-        """The columns' names, in `room` cells: none of them is cut, what has no room is left out."""
-        names = [f"{'#':>5}", f"  {cell(self.metric, self.value, 'right')}", f" {'Δ':>{self.delta}}"]
-        names += [f"  {'verdict':<11}" if width >= WITH_REASON else " " * 4]
+        """The columns' names, in `room` cells: none of them is cut, what has no room is left out. Of scores that are
+        `reported` by what they measure it is said first, if need be in more room."""
+        figures = [f"{'#':>5}", f"  {cell(self.metric, self.value, 'right')}", f" {'Δ':>{self.delta}}"]
+        names = [*figures, f"  {'verdict':<11}" if width >= WITH_REASON else " " * 4]
         names += [f"{'memory':>8} {'time':>7}  "] if self.with_cost(width) else []
+        if reported:
+            said = f"{self.metric} is {_REPORTED}"  # never the bare word there: it would be the descriptions' name
+            whole = "".join(names)
+            wanted = [f"{whole}description ({said})", f"{whole}{said}"]
+            wanted += [f"{''.join(figures[:count])} ({_REPORTED})" for count in (3, 2, 1)]
+            heading = next((words for words in wanted if cell_len(words) < room), _REPORTED)
+            return cell(heading, max(room, len(_REPORTED) + 1))
         heading = ""
         for name in names:
             if cell_len((heading + name).rstrip()) >= room:
                 return cell(heading.rstrip(), room)
             heading += name
-        wanted = ("description (self-reported)", "self-reported") if reported else ("description",)
-        return cell((heading + next((w for w in wanted if cell_len(heading + w) < room), "")).rstrip(), room)
+        return cell((heading + "description" * (cell_len(heading) + len("description") < room)).rstrip(), room)
 
 
 def _is_new(number: float, seen: set[tuple[int, int]], known: Figures) -> bool:

@@ -20,6 +20,8 @@ from tui.widgets.columns import Columns
 from tui.widgets.paint import Piece, shorten, strip
 from tui.widgets.rows import finished, in_flight
 
+_ROOMY = 70  # columns from which the heading has room for all of what the list is ordered by
+
 
 class ExperimentList(ScrollView, can_focus=False):
     """One row an experiment under a fixed heading. `selected` follows the newest until the user moves."""
@@ -40,6 +42,7 @@ class ExperimentList(ScrollView, can_focus=False):
         self._seen = 0  # finished experiments there were when the newest was last looked at
         self.following = True
         self.selected: int | None = None
+        self._own: tuple[int | None, bool] | None = None  # selected and followed before a filter left it out
 
     # --- what it shows
 
@@ -53,7 +56,7 @@ class ExperimentList(ScrollView, can_focus=False):
         self._columns = self._columns.after(state.history.experiments, state.metric)
         self.virtual_size = Size(self.size.width, len(self.listing) + 1)
         if self.following or self.selected is None:
-            self.select(self.listing.number(0), follow=self.listing.order == "number")
+            self._select(self.listing.number(0), follow=self.listing.order == "number")
         elif moved := self._place - before:
             self._scroll(self.scroll_offset.y + moved)  # what the user reads stays where it is
         self.refresh()
@@ -65,8 +68,16 @@ class ExperimentList(ScrollView, can_focus=False):
         return len(self.listing) if row is None else row
 
     def narrow(self, filter: Filter, search: str) -> None:
-        """List only experiments with this outcome whose words or changed lines hold these; "" and "" list all."""
-        self._list(Listing(self._state.history, filter, search, self.listing.order))
+        """List only experiments with this outcome whose words or changed lines hold these; "" and "" list all. What a
+        filter leaves out is selected again where it is listed again, unless another has been selected since."""
+        listing = Listing(self._state.history, filter, search, self.listing.order)
+        number, followed = (search == self.listing.search and self._own) or (self.selected, self.following)
+        self._own = (number, followed) if filter and search == self.listing.search else None
+        self._list(listing)
+        if followed and listing.order == "number" and not listing.narrowed:
+            self._select(listing.number(0), follow=True)
+        elif not followed and number is not None and listing.row_of(number) is not None:
+            self._select(number)
 
     def turn_order(self) -> None:
         """List by score, the best first, or by number again. By score nothing is followed."""
@@ -82,15 +93,19 @@ class ExperimentList(ScrollView, can_focus=False):
         self.listing = listing
         self.virtual_size = Size(self.size.width, len(self.listing) + 1)
         if self.selected is None or self.listing.row_of(self.selected) is None:
-            self.select(self.listing.number(0))
+            self._select(self.listing.number(0))
         else:
-            self.select(self.selected)
+            self._select(self.selected)
         self.refresh()
 
     # --- moving
 
     def select(self, number: int | None, follow: bool = False) -> None:
         """Select an experiment and bring it into view; `follow` keeps to the newest from now on."""
+        self._own = None
+        self._select(number, follow)
+
+    def _select(self, number: int | None, follow: bool = False) -> None:
         before, self.following = self.selected, follow
         if follow:
             self._seen = len(self._state.history.experiments)
@@ -177,7 +192,8 @@ class ExperimentList(ScrollView, can_focus=False):
         doing = "held" if self._stands_still else activity(self._state) or "cut off"
         if not isinstance(entry, Experiment):
             waits = "a new one waits" if another(self._state) else "waits for you"
-            return in_flight(entry, width, waits if entry.awaited else doing, still, self._columns)
+            cut = self._state.alive is False
+            return in_flight(entry, width, waits if entry.awaited else doing, still, self._columns, cut)
         again = history.pending is not None and history.pending.again and history.pending.number == entry.number
         now = doing if again and not history.ended else ""
         found, sought = self.listing.found_in(entry), self.listing.sought
@@ -187,10 +203,17 @@ class ExperimentList(ScrollView, can_focus=False):
         first = next((e.measurement for e in self._state.history.experiments[:1]), None)
         new = len(self._state.history.experiments) - self._seen
         listing = self.listing
-        sought, by = f"“{listing.search}”" if listing.search else "", "by score" if listing.order == "score" else ""
+        sought, by = f"“{listing.search}”" if listing.search else "", _by(listing, width)
         narrowed = " ".join(filter(None, (listing.filter, sought, by)))
         mark = f"{listing.place(self.selected) or len(listing)} {narrowed} " if narrowed else ""
         at_newest = self.following or (not narrowed and self.selected == listing.number(0))
         mark += "" if at_newest else f"▲ {new} new . live " if new > 0 else "▲ . live "
         heading = self._columns.heading(width, bool(first and first.self_reported), width - cell_len(mark))
         return [(heading, "gutter"), (mark, "pausing")]
+
+
+def _by(listing: Listing, width: int) -> str:
+    """How it is ordered, where that is not by number."""
+    if listing.order == "number":
+        return ""
+    return "by score, or mean of further trials" if listing.by_means and width >= _ROOMY else "by score"

@@ -73,13 +73,15 @@ class KeyBar(Widget, can_focus=False):
         return fit([part for _, part in self._parts()], [], self.size.width)
 
     def _parts(self) -> list[tuple[Key, Part]]:
-        keys = [key for key in KEYS if self._label(key) and (key.group != "Run" or self._offered(key))]
+        keys = [key for key in KEYS if self._label(key) and (key.group not in ("Run", "Replay") or self._offered(key))]
         return [(key, self._part(key)) for key in keys]
 
     def _offered(self, key: Key) -> bool:
-        """Whether a key that controls does so now."""
+        """Whether a key that controls, a run or a replay, does so now."""
         if self._over:
             return key.id == "pause" and self._goes_on and not (self._replay or self.only_looks)
+        if key.group == "Replay":
+            return self._replay != ""
         return key.id == "pause" if self._replay else not self.only_looks
 
     def _part(self, key: Key) -> Part:

@@ -58,7 +58,8 @@ class MetricPlot(Widget, can_focus=False):
     def show(self, state: State, selected: int | None) -> None:
         """Paint another state; the selected experiment stands out."""
         history = state.history
-        live = history.pending.number if history.pending and not history.ended else None
+        goes_on = history.ended is None and state.alive is not False
+        live = history.pending.number if history.pending and goes_on else None
         if self._shown is not history.experiments:
             self._shown, self._grid = history.experiments, None
             self._points = points(history, self.quantity)

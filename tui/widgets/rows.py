@@ -109,10 +109,13 @@ def _in_view(words: str, sought: Sought, room: int) -> str:
     return "…" + words[max(0, found.start() - max(0, room // 3)) :].lstrip()
 
 
-def in_flight(p: Pending, width: int, doing: str, still: bool, columns: Columns | None = None) -> list[Piece]:
-    """The row of the experiment that is under way."""
+def in_flight(
+    p: Pending, width: int, doing: str, still: bool, columns: Columns | None = None, cut: bool = False
+) -> list[Piece]:
+    """The row of the experiment that is under way; `cut`: no engine goes on with it."""
     columns = columns or Columns()
     glyph, style = (text.PAUSED, "pausing") if still else (text.RUNNING, "live")
+    glyph, style = ("", "dim") if cut else (glyph, style)
     glyph, style = (text.WAITING, "pausing") if p.awaited else (glyph, style)
     described = text.one_line(p.proposed.description) if p.proposed else "…"
     before: list[Piece] = [

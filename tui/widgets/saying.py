@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Literal
 
 from rich.cells import cell_len
@@ -22,6 +23,7 @@ _LONGEST_THOUGHT = 4000  # characters of a line that are looked through
 _LEAST_CUT = 20  # columns from which a sentence that is cut says how to see all of it
 _MORE: tuple[Piece, ...] = (("i", "accent"), (" all", "dim"))
 _MORE_CELLS = 5
+_REMEMBERED = 100  # notices
 _SENTENCES = 5  # the last ones: what was said before them is no news
 _BETWEEN = re.compile(r"""(?:(?<=[.!?])|(?<=[.!?]["'”)]))\s+(?![a-z])""")  # two sentences
 _END = (".", "!", "?")
@@ -39,6 +41,21 @@ class Notice:
     def is_old(self, seconds: float, replayed: bool) -> bool:
         """Whether it has been there for long enough; in a replay the next comes soon."""
         return self.stage not in ("pending", "away") and seconds > (2.0 if replayed else 8.0)
+
+
+class Said(deque[tuple[float, str]]):
+    """What was said lately, and when (Unix seconds), the last at the end."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=_REMEMBERED)
+        self._now = 0.0, ""
+
+    def say(self, at: float, words: str, instead: bool = False) -> None:
+        """Said from now on; `instead` of what was said until now, which it answers or tells anew."""
+        if instead and self._now in self:
+            self.remove(self._now)
+        self._now = at, words
+        self.append(self._now)
 
 
 def words(

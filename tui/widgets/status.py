@@ -14,7 +14,7 @@ from tui.asked import soon
 from tui.feed import State
 from tui.going_on import sibling
 from tui.load import Load
-from tui.pace import over_at, score_in, training_left
+from tui.pace import is_guessed, over_at, score_in, training_at_most, training_left
 from tui.standing import Standing, activity, counts, label, standing
 from tui.widgets.paint import Part, Piece, fit, part, strip
 from tui.widgets.saying import Notice, style_of, words
@@ -124,6 +124,7 @@ def head(state: State, now: float, width: int) -> list[Piece]:
         part(2, (_over_at(state, now), "dim")),
     ]
     elapsed = text.clock(state.elapsed_seconds(now)) if h.run and not h.run.imported_from else ""
+    elapsed += f" of {text.clock(state.length_seconds)}" if elapsed and state.length_seconds is not None else ""
     best = [_best(state), part(6, (_believed(state), "pausing"))]
     return fit(left, [*best, part(7, *tally), part(5, (elapsed, "dim"))], width)
 
@@ -165,15 +166,24 @@ def _trial(state: State, now: float, width: int) -> list[Part]:
     training = h.phase == "training"
     cells = 10 if width < 90 else 12 if width < 130 else 24 if width < _VAST else 48
     done, rest = text.bar(live.progress if training else 1.0, cells)
-    left = None if standing(state, now).trouble else training_left(h, live, now)
-    eta = f" {text.seconds(left)} left" if left is not None else ""
+    eta = "" if standing(state, now).trouble else _left(state, now)
     parts = [
         part(17, (f"step {live.step}" if live.step is not None else "", "")),
-        part(16, (done, "accent"), (rest, "track"), (eta, "")),
+        part(16, (done, "accent"), (rest, "track"), (f" {eta}" if eta else "", "")),
     ]
     if not training:
         parts.append(_in_phase(state, now))
     return [*parts, _score_in(state, now)] if width >= _VAST or not training else parts
+
+
+def _left(state: State, now: float) -> str:
+    """Of training: what the trial says, or about what those before it took, or the limit, which is no estimate."""
+    h, live = state.history, state.live
+    left = training_left(h, live, now)
+    if left is None:
+        most = training_at_most(h, live, state.pace, now)
+        return f"at most {text.seconds(most)} left" if most is not None else ""
+    return f"~{text.clock(left)} left" if is_guessed(h, live) else f"{text.seconds(left)} left"
 
 
 def _in_phase(state: State, now: float) -> Part:
