@@ -12,11 +12,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import IO
 
 from core.log import plain
 
-NOT_PREVENTED = "idle sleep is not prevented"  # how a line of the engine's log begins that says so
+NOT_PREVENTED = "idle sleep is not prevented"
 _NO_PROGRAM = "there is no program for it here (systemd-inhibit, caffeinate)"
 _WHY = "an experiment is training"
 _PATIENCE_SECONDS = 2.0
@@ -32,6 +33,13 @@ _PASSED = (
 def program() -> str | None:
     """Where the program lies that holds off idle sleep here; None where there is none."""
     return shutil.which("caffeinate" if sys.platform == "darwin" else "systemd-inhibit")
+
+
+def trouble(said: Sequence[str], pid: int) -> str:
+    """Why the machine may fall asleep under this engine, of all that engines have printed; empty where it said nothing
+    of it."""
+    own = f"engine {pid}: {NOT_PREVENTED}"
+    return next((line.partition(": ")[2] for line in reversed(said) if line.startswith(own)), "")
 
 
 def refusal() -> str:
@@ -125,7 +133,7 @@ class Awake:
 
     def _give_up(self, why: str) -> None:
         self._given_up = True
-        print(f"{NOT_PREVENTED}: {why}", flush=True)
+        print(f"engine {os.getpid()}: {NOT_PREVENTED}: {why}", flush=True)
 
     def _let_go(self) -> None:
         process, self._process = self._process, None

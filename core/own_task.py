@@ -102,7 +102,8 @@ def begin(folder: Path, wish: OwnTask, say: Callable[[str], None]) -> None:
     folder = folder.absolute()
     _refuse_other_than_utf8((str(folder), *wish.files, *filter(None, (wish.command, wish.metric, wish.pattern))))
     if folder.exists() and not folder.is_dir():
-        mend = f"if agents are to edit it: autoresearch init --own --file {shlex.quote(folder.name)}"
+        place = "" if folder.parent == Path.cwd() else f" {shlex.quote(str(folder.parent))}"
+        mend = f"if agents are to edit it: autoresearch init --own --file {shlex.quote(folder.name)}{place}"
         raise UsageError(f"{folder}: not a folder; name one, or none for this one; {mend}")
     if (folder / "task.toml").exists():
         raise UsageError(f"{folder / 'task.toml'}: there is one already; edit it, or name another folder")

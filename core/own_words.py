@@ -10,8 +10,10 @@ from pathlib import Path
 BY_HAND = "edited by hand"
 _NAMED = 2  # settings that are told one by one
 _LONGEST_VALUE = 40  # characters
-_ASSIGNED = re.compile(r"""\s*["']?([A-Za-z_][\w.\-]*)["']?\s*(?::\s*[\w\[\], .|]+?\s*)?[=:]\s*(\S.*)""")
-_HASH = ".py .pyi .toml .yaml .yml .sh .bash .zsh .cfg .conf .ini .env .rb .r .jl .pl .mk .cmake .nix .tcl"
+_ASSIGNED = re.compile(r"""\s*["']?([A-Za-z_][\w.\-]*)["']?\s*(?::[\w\[\], .|\t]+)?[=:]\s*(\S.*)""")
+_HASH = (
+    ".py .pyi .toml .yaml .yml .sh .bash .zsh .cfg .conf .ini .env .rb .r .jl .pl .mk .cmake Makefile Dockerfile"
+)
 _SLASHES = (
     ".c .h .cc .cpp .cxx .hh .hpp .cu .cuh .m .mm .metal .js .mjs .ts .jsx .tsx .java .kt .scala .go .rs .swift .zig "
     ".cs .dart .php .proto .jsonc .json5 .glsl .wgsl .v .sv"
@@ -38,7 +40,7 @@ def described(before: Mapping[str, str], proposal: Mapping[str, str], after: Map
 def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change | None]:
     """The settings that changed, file by file; None for lines that changed otherwise. Comments and gaps are nothing."""
     for path in sorted(after):
-        comment = _COMMENTS.get(Path(path).suffix.lower())
+        comment = _COMMENTS.get(Path(path).suffix.lower() or Path(path).name)
         old, new = (
             list(filter(None, (_told(line, comment) for line in text.splitlines())))
             for text in (before.get(path, ""), after[path])

@@ -28,7 +28,8 @@ def allowed(train_seconds: float) -> float:
 class Watch:
     """Whether this process stood still: a thread that does nothing but look at the clock tells it.
 
-    Whoever supervises may be busy meanwhile, or wait for a slow disk: that is no standstill. Close it in the end.
+    Whoever supervises may be busy meanwhile, or wait for a slow disk: that is no standstill (a call that keeps all of
+    Python waiting for so long is one). Close it in the end.
     """
 
     def __init__(self, train_seconds: float) -> None:

@@ -77,9 +77,11 @@ def supervise(
     `at_ready` is called once the trial trains: the moment to prepare what comes after it.
     """
     control.take_skip()  # one that came too late for the trial before
+    watch = standstill.Watch(order.budget.train_seconds)  # first: a thread that cannot start leaves no process behind
     try:
-        running = _Running(order, control)
+        running = _Running(order, control, watch)
     except OSError as error:
+        watch.close()
         return Finished("crash", f"cannot be started: {error.strerror}: {order.argv[0]}", 0.0, 0.0, 0.0, 0.0, "")
     try:
         yield TrialStarted(order.number, order.trial, seed, running.process.pid)
@@ -110,8 +112,8 @@ def tell(trial_file: Path, told: Mapping[str, Any]) -> None:
 class _Running:
     """The living process and everything the parent knows of it."""
 
-    def __init__(self, order: Order, control: Control) -> None:
-        self.order, self.control = order, control
+    def __init__(self, order: Order, control: Control, watch: standstill.Watch) -> None:
+        self.order, self.control, self._watch = order, control, watch
         self.end: End | None = None
         self._reason = ""
         self._events: list[Event] = []
@@ -139,7 +141,6 @@ class _Running:
         self._selector.register(self._output, selectors.EVENT_READ, self._read_log)
         self._selector.register(self._channel.socket, selectors.EVENT_READ, self._read_messages)
         self._selector.register(self.control.wake, selectors.EVENT_READ, self.control.calm)
-        self._watch = standstill.Watch(self.order.budget.train_seconds)
 
     # --- one turn of the supervisor ----------------------------------------------------------------------------------
 

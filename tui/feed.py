@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from core import control
 from core import events as ev
+from core.events import EngineStarted
 from core.facts import fact, replace
 from tui import agent_words
 from tui.ahead import Ahead, worth_it
@@ -31,15 +32,7 @@ _ALIVE_EVERY_SECONDS = 1.0
 _STEPS_TOLD = 200
 _AHEAD_SECONDS = 0.1  # of waiting at once for what is being read ahead
 _ENGINE_LINES = 200
-_CLOCKS_DIFFER_SECONDS = 1.0  # at most: that of the files from that of the journal
 _FEW_LINES = 3  # up to which a trial that prints them is told from its telemetry too
-
-
-def sleep_trouble(engine_said: Sequence[str]) -> str:
-    """The line of an engine's log that says why the machine may fall asleep under it; empty where none does."""
-    from core.awake import NOT_PREVENTED  # rarely needed, and not before the first painting
-
-    return next((line for line in reversed(engine_said) if line.startswith(NOT_PREVENTED)), "")
 
 
 def read_ahead(run_folder: Path) -> Ahead | None:
@@ -99,6 +92,7 @@ class Feed:
         self._steps: tuple[str, ...] = ()
         self._engine_log = Tail(run_folder / "engine.log")
         self._engine_said: tuple[str, ...] = ()
+        self._asked_of: EngineStarted | None = None  # the engine whose words were looked through
 
     def hold(self) -> None:
         """Of a replay: let its clock stand still, or go on. What lives is not held by looking away."""
@@ -239,11 +233,19 @@ class Feed:
         works = self.state.history.run is not None and self.state.alive
         if not works and self._engine_said != self.state.engine_log:
             self.state = replace(self.state, engine_log=self._engine_said)
-        # What an engine before it said is none of its words.
-        own = works and self._engine_log.changed_at > self.state.pace.engine_since - _CLOCKS_DIFFER_SECONDS
-        trouble = sleep_trouble(self._engine_said) if own and self._engine_said else ""
-        if trouble != self.state.sleep_trouble:
-            self.state = replace(self.state, sleep_trouble=trouble)
+        engine = self.state.history.engine if works else None
+        if lines is not None or engine is not self._asked_of:
+            self._asked_of, trouble = engine, self._sleep_trouble(engine)
+            if trouble != self.state.sleep_trouble:
+                self.state = replace(self.state, sleep_trouble=trouble)
+
+    def _sleep_trouble(self, engine: EngineStarted | None) -> str:
+        """That the machine may fall asleep under this engine, and why."""
+        if engine is None or not self._engine_said:
+            return ""
+        from core.awake import trouble  # not before the first painting, where the engine printed nothing
+
+        return trouble(self._engine_said, engine.pid)
 
     def _read_load(self) -> None:
         h, pending = self.state.history, self.state.history.pending

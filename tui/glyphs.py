@@ -8,10 +8,8 @@ ascii     a locale that is set, and is not UTF-8: LC_ALL=C asks for it
 from __future__ import annotations
 
 import locale
-import os
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 from rich.segment import Segment
@@ -20,7 +18,7 @@ from textual.filter import LineFilter
 
 Glyphs = Literal["braille", "block", "ascii"]
 LEVELS: tuple[Glyphs, ...] = ("braille", "block", "ascii")
-_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")  # what Python puts into LC_CTYPE in the place of C (PEP 538)
+_NO_CHARACTERS = ("C", "POSIX")
 _UPPER, _LOWER = 0x01 | 0x02 | 0x08 | 0x10, 0x04 | 0x20 | 0x40 | 0x80  # the dots of a braille cell's halves
 _BLOCKS = {True: {True: "█", False: "▀"}, False: {True: "▄", False: " "}}
 _PLAIN = {
@@ -41,33 +39,21 @@ def level(environment: Mapping[str, str]) -> Glyphs:
 
 
 def locale_chosen(environment: Mapping[str, str]) -> tuple[str, str]:
-    """The variable that decides, in POSIX's order, and the locale in it; both empty where the user set none.
-
-    Python's own idea is no help: it reads C and POSIX as UTF-8, and where it can it puts that into LC_CTYPE.
-    """
+    """The variable that decides, in POSIX's order, and the locale in it; both empty where the user set none. Python's
+    own idea is no help: it reads C and POSIX as UTF-8. LANG=C is no wish: many a cluster and container sets it."""
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
-        put_there = name == "LC_CTYPE" and environment.get(name) in _COERCED
-        if chosen := _before_python(name) if put_there else environment.get(name):
-            return name, chosen
+        if chosen := environment.get(name):
+            return ("", "") if name == "LANG" and chosen in _NO_CHARACTERS else (name, chosen)
     return "", ""
 
 
 def _speaks_utf8(chosen: str) -> bool:
     """What is set says so; where nothing is, as in many a container, the terminal does all the same. Of a name without
     a character set the system tells which it has."""
-    if chosen in ("C", "POSIX"):
+    if chosen in _NO_CHARACTERS:
         return False
     told = "." in chosen or "utf" in chosen.lower()
     return not chosen or "utf" in (chosen if told else locale.getpreferredencoding(False)).lower()
-
-
-def _before_python(name: str) -> str | None:
-    """A variable as this process was given it; as it is now where the system does not tell (Linux does)."""
-    try:
-        given = Path("/proc/self/environ").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return os.environ.get(name)
-    return next((one.partition("=")[2] for one in given if one.startswith(f"{name}=")), None)
 
 
 def fewer(words: str, glyphs: Glyphs) -> str:

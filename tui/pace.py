@@ -110,7 +110,8 @@ def training_at_most(history: History, live: Live | None, pace: Pace, now: float
     usual = usual_training(history)
     if usual is not None and counted < _FAR * max(usual, _SHORT_SECONDS):
         return None
-    left = min(limits.train_seconds - counted, cut_in(history, pace, now) or 0.0)
+    held = history.pending.held_since if history.pending else None
+    left = min(limits.train_seconds - counted, cut_in(history, pace, now if held is None else held) or 0.0)
     return left if math.isfinite(left) and left > 0 else None
 
 

@@ -42,9 +42,13 @@ class Offers(Provider):
             yield DiscoveryHit(offer.row, offer.act, text=offer.words)
 
     async def search(self, query: str) -> Hits:
+        app, typed = self.app, query.strip()
+        assert isinstance(app, Cockpit)
+        hidden = any(typed.lower() in _names(key) and not may(app, key) for key in KEYS)
         alike = self.matcher(query).match
         for offer in self._offers():
-            if (score := _meant(query.strip(), offer) or alike(offer.words)) > 0:
+            # Who types the name of what cannot be done now does not mean what has the same letters.
+            if (score := _meant(typed, offer) or (0.0 if hidden else alike(offer.words))) > 0:
                 yield Hit(score, offer.row, offer.act, text=offer.words)
 
     def _offers(self) -> Iterator[Offer]:
@@ -53,9 +57,13 @@ class Offers(Provider):
         for key in KEYS:
             if key.id != "palette" and may(app, key):
                 act = partial(app.run_action, key.action, self.screen)
-                yield Offer(words(key, app.place), act, own(key, app.config.keys), (key.id, *key.also.split()))
+                yield Offer(words(key, app.place), act, own(key, app.config.keys), _names(key))
         for name in THEMES:
             yield Offer(f"theme: the colours of {name}", partial(_dress, app, name))
+
+
+def _names(key: Key) -> tuple[str, ...]:
+    return (key.id, *key.also.split())
 
 
 def _meant(query: str, offer: Offer) -> float:

@@ -122,7 +122,9 @@ class _Follower:
             if not self.feed.state.history.ended:
                 print(standing(self.feed.state, time.time()).detail, file=sys.stderr)
             return code
-        last = [line for line in dict.fromkeys(self.feed.state.engine_log) if line != self.warned][-5:]
+        last = [e for e in dict.fromkeys(self.feed.state.engine_log) if not (self.warned and e.endswith(self.warned))][
+            -5:
+        ]
         self._say(*last if code else (), *summary(self.feed.state, self.feed.run_folder))
         return code
 

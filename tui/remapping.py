@@ -10,7 +10,7 @@ from textual.keys import KEY_DISPLAY_ALIASES, Keys
 
 from tui.keys import KEYS, names, written
 
-_SHOWN = {shown: name for name, shown in KEY_DISPLAY_ALIASES.items()}  # `esc`, as the help writes it
+_SHOWN = {"return": "enter", **{shown: name for name, shown in KEY_DISPLAY_ALIASES.items()}}  # `esc`, as in the help
 _NAMED = {key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")} | {
     "comma", *(next(names(character)) for character in punctuation if character != ",")
 }  # fmt: skip
@@ -21,6 +21,7 @@ _NEVER = {
     "ctrl+h": "terminals send it as backspace",
     "ctrl+j": "terminals send it as a new line",
     "ctrl+left_square_bracket": "terminals send it as esc",
+    "ctrl+at": "terminals send it as nothing at all",
     "ctrl+q": "it leaves, always",
 }
 
@@ -68,8 +69,12 @@ def _named(keys: str) -> str | ValueError:
         modifiers, base = parts[1].lower(), parts[2] if len(parts[2]) == 1 else parts[2].lower()
         base = _SHOWN.get(base, base)
         if len(base) == 1:
+            if "shift+" in modifiers and not base.isalpha():
+                return ValueError(f"write what {single!r} types: the character itself")
             if modifiers == "shift+":
                 modifiers, base = "", base.upper()
+            elif base.isupper() and modifiers == "alt+":
+                modifiers = "alt+shift+"
             base = next(names(base.lower() if modifiers else base))
         elif base not in _NAMED:
             return ValueError(f"there is no key {single!r}; there are, for example, j, ?, f5, ctrl+x, pagedown")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from core.events import EngineStarted
 from core.facts import fact, replace
 from tui.feed import Feed, JournalLine
 from tui.standing import HELD
@@ -37,7 +38,6 @@ class Replay(Feed):
         self._now, self._clock = now, _Clock(speed, now())  # one fact: it is read in another thread than it is turned
         self._journal: _Revealed = _Revealed(run_folder / "journal.jsonl", self._shown_seconds, "time")
         self._begun: dict[Path, float] = {}
-        self.state = replace(self.state, length_seconds=_length_seconds(run_folder))
 
     def clock(self) -> float:
         """Unix seconds of the recorded run."""
@@ -61,6 +61,8 @@ class Replay(Feed):
 
     def read(self) -> list[JournalLine]:
         lines = super().read()
+        if lines and self.state.length_seconds is None:  # in the thread that reads: a long journal takes a moment
+            self.state = replace(self.state, length_seconds=_length_seconds(self.run_folder))
         words = HELD if self._clock.held else f"{self._clock.speed:g}x"
         if words != self.state.replay:
             self.state = replace(self.state, replay=words)
@@ -78,6 +80,9 @@ class Replay(Feed):
 
     def _read_load(self) -> None:
         """The device does something else by now."""
+
+    def _sleep_trouble(self, engine: EngineStarted | None) -> str:
+        return ""  # a worry of then
 
 
 def _length_seconds(run_folder: Path) -> float | None:

@@ -67,11 +67,6 @@ class Tail:
         self.path = path
         self._seen: tuple[int, int, int] | None = None
 
-    @property
-    def changed_at(self) -> float:
-        """Unix seconds of when it was last written to, as far as it has been read."""
-        return self._seen[2] / 1e9 if self._seen else -math.inf
-
     def read(self) -> tuple[str, ...] | None:
         """Its cleaned last lines, or None if nothing changed since the last reading."""
         try:

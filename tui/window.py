@@ -194,6 +194,8 @@ class RunWindow(ThemedApp[Left]):
         news, brief = self._news()
         if news and not self._notice:
             self.say("away", news, brief=brief)
+        elif news:
+            self.said.append((self.clock(), text.one_line(news)))
 
     def _news(self) -> tuple[str, str]:
         return since(self._last_look, self.state, self.clock())

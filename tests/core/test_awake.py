@@ -10,7 +10,7 @@ from conftest import ended, git, history, kill_engine, until
 from test_loop import STEPS, script
 
 from core import control
-from core.awake import Awake
+from core.awake import Awake, trouble
 from core.launch import Options
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="the program there is caffeinate")
@@ -91,7 +91,10 @@ def test_a_refusal_is_said_once_and_costs_nothing(toy, engines, tmp_path, monkey
     assert len(ended(folder).experiments) == 5
     said = (folder / "engine.log").read_text().splitlines()
     assert len(said) == 1
-    assert said[0].startswith("idle sleep is not prevented: ")
+    pid = history(folder).engine.pid
+    assert said[0].startswith(f"engine {pid}: idle sleep is not prevented: ")
+    assert trouble(said, pid) == said[0].partition(": ")[2]
+    assert trouble(said, pid + 1) == ""
     assert said[0].endswith("ended with status 1: Failed to inhibit: Access denied")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import TOY_TASK, commit_all, ended, git, history, kill_engine, lives, until
-from test_harness_task import PREPARE, SCORE, TASK, TRAIN
+from test_harness_task import PREPARE, SCORE, TASK, TRAIN, short
 from test_hostile import environ
 from test_loop import STEPS, script
 
@@ -180,6 +180,7 @@ def test_one_that_ends_without_asking_for_rows_is_told_so(speaking, engines):
 
 
 def test_a_pause_before_ready_freezes_it_and_nothing_is_counted(speaking, engines):
+    short(speaking)
     slow = 'time.sleep(1); say(type="ready")'
     (speaking / "train.py").write_text(TRAIN.replace('say(type="ready")', slow))
     commit_all(speaking)

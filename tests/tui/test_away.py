@@ -105,7 +105,7 @@ def test_further_trials_of_finished_experiments_are_told(tmp_path: Path) -> None
 async def test_that_the_machine_may_sleep_is_said_once_an_engine_and_found_later(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "nov20", 18)
     trouble = f"{NOT_PREVENTED}: no bus"
-    (folder / "engine.log").write_text(f"{trouble}\n")
+    (folder / "engine.log").write_text(f"engine 1: {NOT_PREVENTED}: an earlier one's\nengine 4242: {trouble}\n")
     with engine_of(folder) as engine:
         async with cockpit(folder, live=False) as (app, pilot):
             await until(pilot, lambda: trouble in screen(app))
@@ -119,7 +119,9 @@ async def test_that_the_machine_may_sleep_is_said_once_an_engine_and_found_later
             await pilot.press("i")
             assert trouble in said(app)
             await pilot.press("i")
-            engine.now = (folder / "engine.log").stat().st_mtime + 3600
+            with (folder / "engine.log").open("a") as log:
+                log.write("standby: replaced\n")
+            engine.now += 3600
             engine.write(ev.EngineStarted(2, True, "cpu", 50))
             await until(pilot, lambda: app.state.pace.engine_since > engine.now - 60)
             await until(pilot, lambda: app.state.sleep_trouble == "")

@@ -96,12 +96,12 @@ async def test_terminals_with_fewer_glyphs_get_others_of_the_same_width(
         ("LC_CTYPE=UTF-8", "braille"),  # a Mac's, over ssh
         ("LANG=C.UTF-8 TERM=linux", "block"),
         ("LC_ALL=C", "ascii"),
-        ("LANG=C", "ascii"),  # Python makes it LC_CTYPE=C.UTF-8
-        ("LC_CTYPE=POSIX LANG=en_US.UTF-8", "ascii"),
+        ("LANG=C", "braille"),  # no wish: clusters and containers set it
+        ("LC_ALL=POSIX", "ascii"),
+        ("LC_ALL=de_DE.ISO-8859-1", "ascii"),
         ("LANG=C LC_CTYPE=C.UTF-8", "braille"),
         ("LC_ALL=C.UTF-8 LANG=C", "braille"),
         ("LC_ALL=C LANG=en_US.UTF-8", "ascii"),
-        ("LC_ALL= LANG=de_DE.ISO-8859-1", "ascii"),
     ],
 )
 def test_what_is_drawn_is_decided_by_the_locale_the_user_chose(said: str, drawn: str) -> None:

@@ -90,4 +90,4 @@ async def test_the_help_and_what_was_said_scroll_to_their_ends(folder: Path) -> 
 async def test_they_are_in_the_help(folder: Path) -> None:
     async with cockpit(folder, (200, 60)) as (app, pilot):
         await pilot.press("?")
-        await until(pilot, lambda: "home end" in screen(app))
+        await until(pilot, lambda: "its top" in screen(app) and "its end" in screen(app))

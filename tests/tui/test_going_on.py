@@ -115,7 +115,7 @@ async def test_who_leaves_from_elsewhere_is_told_the_way_back(folder, monkeypatc
     with engine_of(folder):
         async with cockpit(folder, (80, 24), live=False) as (app, pilot):
             await pilot.press("q")
-            await until(pilot, lambda: "the engine goes on; see below" in screen(app))
+            await until(pilot, lambda: "it stays paused; see below" in screen(app))
             foot = str(app.screen.query(".box-foot").last(Static).content)
             assert f"`cd '{tmp_path / 'my work'}' && autoresearch` comes back" in foot
             await pilot.press("d")

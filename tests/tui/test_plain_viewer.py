@@ -73,7 +73,7 @@ def test_of_a_run_joined_later_it_is_told_how_far_it_is_not_what_was_to_come(don
 def test_that_the_machine_may_sleep_is_said_once(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "nov20", 2)
     said = "idle sleep is not prevented: no bus"
-    (folder / "engine.log").write_text(f"{said}\n" * 4)
+    (folder / "engine.log").write_text(f"engine 4242: {said}\n" * 4)
     told = threading.Event()
 
     class Out(io.StringIO):

@@ -14,7 +14,8 @@ class Downloads(DownloadManager):
     """textual-serve's, but that one which stalls does not pass for a whole one, and none outlives its process."""
 
     async def download(self, delivery_key: str) -> AsyncGenerator[bytes, None]:
-        """The pieces of a file. Raises TimeoutError where its process does not send the next one."""
+        """The pieces of a file. Raises TimeoutError or ConnectionError where its process does not send the
+        rest."""
         wanted = self._active_downloads[delivery_key]
         ask: dict[str, str | int | bool | None]
         ask = {"type": "deliver_chunk_request", "key": delivery_key, "size": DOWNLOAD_CHUNK_SIZE, "name": wanted.name}
@@ -22,6 +23,8 @@ class Downloads(DownloadManager):
             while await wanted.app_service.send_meta(ask):
                 async with asyncio.timeout(STALLED_SECONDS):
                     chunk = await wanted.incoming_chunks.get()
+                if chunk is None:
+                    raise ConnectionError("its process has ended")
                 if not chunk:
                     break
                 yield chunk

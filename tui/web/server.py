@@ -116,10 +116,10 @@ class CockpitServer(Server):
         return web.Response(body=STATIC[name].read_bytes(), content_type=_TYPES[Path(name).suffix])
 
     async def download(self, request: web.Request) -> web.StreamResponse:
-        """A file of a page's process. One that stalls breaks off: the browser must not take it for whole."""
+        """A file of a page's process. One that does not come whole breaks off: the browser must not take it for whole."""
         try:
             return await self.handle_download(request)
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             if request.transport is not None:
                 request.transport.abort()
             raise web.HTTPGatewayTimeout from None
