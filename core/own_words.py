@@ -11,9 +11,7 @@ BY_HAND = "edited by hand"
 _NAMED = 2  # settings that are told one by one
 _LONGEST_VALUE = 40  # characters
 _ASSIGNED = re.compile(r"""\s*["']?([A-Za-z_][\w.\-]*)["']?\s*(?::[\w\[\], .|\t]+)?[=:]\s*(\S.*)""")
-_HASH = (
-    ".py .pyi .toml .yaml .yml .sh .bash .zsh .cfg .conf .ini .env .rb .r .jl .pl .mk .cmake Makefile Dockerfile"
-)
+_HASH = ".py .pyi .toml .yaml .yml .sh .bash .zsh .cfg .conf .ini .env .rb .r .jl .pl .mk .cmake Makefile Dockerfile"
 _SLASHES = (
     ".c .h .cc .cpp .cxx .hh .hpp .cu .cuh .m .mm .metal .js .mjs .ts .jsx .tsx .java .kt .scala .go .rs .swift .zig "
     ".cs .dart .php .proto .jsonc .json5 .glsl .wgsl .v .sv"

@@ -116,7 +116,7 @@ class CockpitServer(Server):
         return web.Response(body=STATIC[name].read_bytes(), content_type=_TYPES[Path(name).suffix])
 
     async def download(self, request: web.Request) -> web.StreamResponse:
-        """A file of a page's process. One that does not come whole breaks off: the browser must not take it for whole."""
+        """A file of a page's process. One that does not come whole breaks off, so that the browser knows."""
         try:
             return await self.handle_download(request)
         except (TimeoutError, ConnectionError):
