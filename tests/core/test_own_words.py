@@ -42,6 +42,12 @@ def test_what_the_user_changed_of_the_proposal_comes_first() -> None:
     assert described(before, proposal, withdrawn, "bigger steps") == "ITERS 212 → 235 (edited by hand)"
 
 
+def test_a_long_line_takes_no_time() -> None:
+    before = {"a.py": "name:" + " " * 100_000 + "x"}
+    after = {"a.py": "name:" + " " * 100_000 + "y"}
+    assert described(before, before, after, "said") == "name x → y (edited by hand)"
+
+
 @pytest.mark.parametrize(
     ("path", "before", "after", "called"),
     [

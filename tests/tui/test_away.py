@@ -11,6 +11,7 @@ from recorded_run import STARTED_AT, write_run
 from core import events as ev
 from core.awake import NOT_PREVENTED
 from core.history import fold
+from tui import config
 from tui.away import Look, last_look, remember, while_away
 from tui.feed import Feed
 
@@ -85,6 +86,20 @@ async def test_news_for_which_there_was_no_room_is_found_later(tmp_path: Path) -
             assert told[0] == "pause: holds before the next trial"
             assert told[-1] == "new best 2.2001 (#18)"
             assert not any("pending" in line for line in told)
+
+
+async def test_news_beside_a_config_file_that_is_wrong_is_found_too(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "nov20", 18)
+    async with cockpit(folder):
+        pass
+    config.path().parent.mkdir(parents=True)
+    config.path().write_text('[keys]\nskip = "p"\n')
+    with engine_of(folder) as engine:
+        engine.write(*MORE[:4])
+        async with cockpit(folder, live=False) as (app, pilot):
+            await until(pilot, lambda: "passed over keys.skip" in screen(app))
+            await pilot.press("i")
+            assert "while you were away" in said(app)
 
 
 def test_further_trials_of_finished_experiments_are_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from conftest import history
 from driving import screen, until
 from recorded_run import write_run
 
+from core.awake import NOT_PREVENTED
 from tui import text
 from tui.app import Cockpit
 from tui.replay import Replay
@@ -17,6 +18,16 @@ from tui.replay import Replay
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
     return write_run(tmp_path / "nov20", 5, live=False)
+
+
+def test_that_a_machine_could_fall_asleep_then_is_no_news(recorded: Path) -> None:
+    (recorded / "engine.log").write_text(f"engine 4242: {NOT_PREVENTED}: no bus\n")
+    now = [0.0]
+    replay = Replay(recorded, 1.0, lambda: now[0])
+    for now[0] in (0.0, 1.0, 30.0):
+        replay.read()
+        assert replay.state.sleep_trouble == ""
+    assert replay.state.history.run
 
 
 def test_another_speed_goes_on_from_where_it_is(recorded: Path) -> None:

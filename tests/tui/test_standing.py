@@ -19,7 +19,7 @@ from core import records
 from tui.feed import Feed, State, reduce
 from tui.live import Live, report
 from tui.load import Load
-from tui.pace import over_at, score_in, silent_seconds, training_left
+from tui.pace import over_at, score_in, silent_seconds, training_at_most, training_left
 from tui.plain import step_line
 from tui.standing import activity, counts, label, last_crash, standing
 from tui.state import Log
@@ -302,6 +302,13 @@ def test_a_budget_that_is_only_a_limit_is_called_one_and_is_no_estimate() -> Non
     assert " left" not in row(run, 303.0), "the limit is over, and it is given some seconds"
     run.state = replace(run.state, live=replace(run.state.live, eta_seconds=40.0, seconds=10.0))
     assert "40.0 s left" in row(run, 10.0), "it says so itself"
+
+
+def test_a_limit_stands_still_while_the_trial_is_held() -> None:
+    run = Run(OWN, backend="").begin(0).put(ev.TrialReady(0, 1, 0.0))
+    run.put(ev.TrialHeld(0, 1, None), 10.0)
+    found = {training_at_most(run.state.history, run.state.live, run.state.pace, run.now + s) for s in (0, 60, 600)}
+    assert found == {290.0}
 
 
 def test_a_trial_that_ends_when_it_is_done_is_due_as_those_before_it_were() -> None:

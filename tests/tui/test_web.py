@@ -185,8 +185,11 @@ async def test_a_download_ends_with_its_page(run_folder: Path) -> None:
         await runner.cleanup()
 
 
-async def test_a_download_that_stalls_does_not_pass_for_a_whole_one(run_folder: Path, monkeypatch, caplog) -> None:
-    monkeypatch.setattr(downloads, "STALLED_SECONDS", 0.5)
+@pytest.mark.parametrize("ends", ["stalls", "dies"])
+async def test_a_download_that_does_not_come_whole_does_not_pass_for_it(
+    ends: str, run_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(downloads, "STALLED_SECONDS", 0.5 if ends == "stalls" else 60.0)
     keeper = door(())
     server = CockpitServer(run_folder, keeper, control=False)
     runner, port = await server.listen("127.0.0.1", 0)
@@ -199,12 +202,14 @@ async def test_a_download_that_stalls_does_not_pass_for_a_whole_one(run_folder: 
             key = next(told[1] for told in it.told if told[0] == "deliver_file_start")
             (process,) = [p for p in psutil.Process().children() if "tui.web.cockpit" in p.cmdline()]
             process.send_signal(signal.SIGSTOP)
+            answer = await http.get(f"{root}/download/{key}")
+            if ends == "dies":
+                process.kill()
             with pytest.raises(aiohttp.ClientError):
-                async with http.get(f"{root}/download/{key}") as answer:
-                    await answer.read()
+                await answer.read()
     finally:
         await runner.cleanup()
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_pages_are_bounded_and_one_that_closes_makes_room(run_folder: Path) -> None:
