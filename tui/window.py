@@ -68,10 +68,8 @@ class RunWindow(ThemedApp[Left]):
         self.config = config.load(set(THEMES))
         super().__init__(self.config.theme, self.config.glyphs)
         self.set_keymap(self.config.keys)
-        self.clock, self._start = clock, start
-        self._wake = asyncio.Event()
-        self._terminal = Terminal(self._write, os.environ)
-        self._terminal_gone = gone()
+        self.clock, self._start, self._wake = clock, start, asyncio.Event()
+        self._terminal, self._terminal_gone = Terminal(self._write, os.environ), gone()
         self._look_at(run_folder, feed or Feed(run_folder), new)
 
     def _look_at(self, run_folder: Path, feed: Feed, new: bool) -> None:
