@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import autoresearch, ended, git, history, kill_engine, until
+from conftest import autoresearch, ended, git, history, kill_engine, lost_one, until
 from messages_server import MessagesServer, cut, edit, edit_and_submit, hang, reply, status, submit, text, thought, tool
 
 from core import control
@@ -147,6 +147,7 @@ def test_kills_at_random_moments_lose_nothing_and_pay_nothing_twice(toy, engines
     with MessagesServer([], default=two_turns) as server:
         folder = engines(options(toy, server, experiments=count, max_dollars=500.0))
         while history(folder).ended is None and kills < 15:
+            until(lambda: not lost_one(folder))
             threading.Event().wait(chance.uniform(0.0, 0.8))
             kill_engine(folder)
             kills += 1

@@ -9,7 +9,19 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import TOY_SOURCE, autoresearch, commit_all, ended, git, history, kill_engine, rates_agent, until, waits
+from conftest import (
+    TOY_SOURCE,
+    autoresearch,
+    commit_all,
+    ended,
+    git,
+    history,
+    kill_engine,
+    lost_one,
+    rates_agent,
+    until,
+    waits,
+)
 
 from core import control
 from core.errors import EngineUnreachable, UsageError
@@ -279,7 +291,7 @@ def test_kill_9_at_random_moments_with_answers_in_between(toy, engines):
 
     kills = 0
     while history(folder).ended is None:
-        if kills < 15 and chance.random() < 0.5:
+        if kills < 15 and not lost_one(folder) and chance.random() < 0.5:
             kill_engine(folder)
             kills += 1
             engines(Options(str(toy), resume="t"))
