@@ -117,7 +117,7 @@ def test_the_pager_gets_the_terminal_and_gives_it_back(recorded: Path, tmp_path:
     pager.write_text("#!/bin/sh\necho; echo what I page: $(grep -c . -) lines\nread key < /dev/tty\n")
     pager.chmod(0o755)
     with listener(recorded), cockpit(recorded, PAGER=str(pager)) as t:
-        t.until(lambda: "training #18" in t.shown)
+        t.until(lambda: "training #18" in t.shown and "+ EMBEDDING_LR" in t.shown and "q leave" in t.shown)
         t.press("o")
         t.until(lambda: "what I page: " in t.shown and "training #18" not in t.shown)
         t.press("\n")
@@ -127,7 +127,7 @@ def test_the_pager_gets_the_terminal_and_gives_it_back(recorded: Path, tmp_path:
 
 def test_ctrl_c_in_a_pager_ends_the_pager_alone(recorded: Path, tmp_path: Path) -> None:
     with listener(recorded) as engine, cockpit(recorded, PAGER="sh -c 'echo paging; exec sleep 600'") as t:
-        t.until(lambda: "training #18" in t.shown)
+        t.until(lambda: "training #18" in t.shown and "+ EMBEDDING_LR" in t.shown and "q leave" in t.shown)
         t.press("o")
         t.until(lambda: "paging" in t.shown)
         t.press("\x03")
@@ -138,7 +138,7 @@ def test_ctrl_c_in_a_pager_ends_the_pager_alone(recorded: Path, tmp_path: Path) 
 
 def test_a_program_that_is_not_there_leaves_the_cockpit_as_it_was(recorded: Path) -> None:
     with listener(recorded), cockpit(recorded, PAGER="no-such-pager", VISUAL="", EDITOR="no-such-editor") as t:
-        t.until(lambda: "training #18" in t.shown)
+        t.until(lambda: "training #18" in t.shown and "+ EMBEDDING_LR" in t.shown and "q leave" in t.shown)
         t.press("o")
         t.until(lambda: "no-such-pager: cannot be opened (No such file or directory); set PAGER" in t.shown)
         t.press("e")
